@@ -1,0 +1,59 @@
+# make run     the server on :8700 and the demo services; Ctrl-C stops all
+# make test    every test;  make check  format, lint, types, imports
+# make bench   figures;     make format writes the format
+
+# The first interpreter that is new enough; `make PYTHON=/path/to/python` chooses another.
+PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$each && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: run test check format bench lock clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+
+run: .venv/runtime
+	@$(BIN)/python -m demo -- $(BIN)/python server.py
+
+test: .venv/dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev
+	$(BIN)/python -m bench $(ARGS)
+
+# The locks carry hashes and no addresses; the package index is whatever pip is set up to use.
+lock: .venv/dev
+	$(PIP:--require-hashes=) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
+		requirements/runtime.in -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
+		requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
+
+.venv/runtime: requirements/runtime.txt | .venv/bin/python
+	@echo "Installing what the server needs (once) …"
+	@$(PIP) -r $<
+	@touch $@
+
+.venv/dev: requirements/dev.txt | .venv/bin/python
+	@echo "Installing what the tests need (once) …"
+	@$(PIP) -r $<
+	@touch $@ .venv/runtime
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.12 or newer is needed; set PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,136 @@
+"""Orchestrate: a message in, a reply or a pause out, at once or as a stream."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from api.access import Caller, Opened
+from api.shapes import MessageIn, Name, OrchestrationOut, OrchestrationsOut, problems
+from boot.container import Container
+from domain.errors import InvalidInput
+from domain.principals import Principal
+from domain.runs import Run, RunStatus
+from graph.events import START, Position, event_id, parse_position
+from graph.runs import Asked
+
+router = APIRouter(tags=["orchestrate"])
+
+type LastEventId = Annotated[str | None, Header(description="Where a reader left off: the id of the last event it got")]
+
+PAUSE: dict[int | str, dict[str, Any]] = {
+    202: {"model": OrchestrationOut, "description": "An action waits for a human; the approvals are in the answer"}
+}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Server-sent events"}
+}
+
+
+@router.post("/orchestrate", response_model=OrchestrationOut, responses=PAUSE | problems(409))
+async def orchestrate(given: MessageIn, container: Opened, principal: Caller) -> Response:
+    """Run one message to its reply, or to the point where a human has to decide."""
+    live = await container.orchestrations.start(_asked(given, container, principal))
+    return _reply(await live.settled())
+
+
+@router.post("/orchestrate/stream", response_class=EventSourceResponse, responses=EVENTS | problems(404, 409))
+async def orchestrate_stream(
+    given: MessageIn, container: Opened, principal: Caller, last_event_id: LastEventId = None
+) -> EventSourceResponse:
+    """The same as server-sent events: node, token, action, approval, then done or error.
+
+    With `Last-Event-ID` no second run begins: the stream goes on behind that event.
+    """
+    if last_event_id is not None:
+        return await _stream(container, principal, *_position(last_event_id))
+    live = await container.orchestrations.start(_asked(given, container, principal))
+    return await _stream(container, principal, live.run.run_id, START)
+
+
+@router.get("/orchestrations", response_model=OrchestrationsOut, responses=problems())
+async def orchestrations(
+    container: Opened,
+    principal: Caller,
+    status: RunStatus | None = None,
+    user_id: Annotated[int | None, Query(ge=0, le=2**53 - 1)] = None,
+    session_id: Annotated[Name | None, Query()] = None,
+    before: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Response:
+    """List runs, newest first; those of one user and session are that conversation's transcript."""
+    wanted = {"status": status, "user_id": user_id, "session_id": session_id}
+    fields = {name: value for name, value in wanted.items() if value is not None}
+    runs = await container.runs.page(owner=principal.sees(), before=before, limit=limit, **fields)
+    last = runs[-1].run_id if len(runs) == limit else None
+    return JSONResponse({"orchestrations": [_shown(run) for run in runs], "next": last})
+
+
+@router.get("/orchestrations/{orchestration_id}", response_model=OrchestrationOut, responses=problems(404))
+async def orchestration(orchestration_id: str, container: Opened, principal: Caller) -> Response:
+    """Return how a run stands."""
+    return JSONResponse(_shown(await container.runs.get(orchestration_id, owner=principal.sees())))
+
+
+@router.get("/orchestrations/{orchestration_id}/stream", response_class=EventSourceResponse, responses=EVENTS | problems(404))
+async def orchestration_stream(
+    orchestration_id: str, container: Opened, principal: Caller, last_event_id: LastEventId = None
+) -> EventSourceResponse:
+    """Join a run's events, from the beginning or behind `Last-Event-ID`."""
+    run_id, after = _position(last_event_id) if last_event_id is not None else (orchestration_id, START)
+    if run_id != orchestration_id:
+        raise InvalidInput("Last-Event-ID belongs to another orchestration.")
+    return await _stream(container, principal, orchestration_id, after)
+
+
+@router.post("/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | problems(404))
+async def resume(orchestration_id: str, container: Opened, principal: Caller) -> Response:
+    """Wait for a run and return its reply: joins it while it runs, sets it going if its approvals are decided."""
+    return _reply(await container.orchestrations.resume(orchestration_id, owner=principal.sees()))
+
+
+@router.post("/orchestrations/{orchestration_id}/cancel", response_model=OrchestrationOut, responses=problems(404, 409))
+async def cancel(orchestration_id: str, container: Opened, principal: Caller) -> Response:
+    """Stop a run for good; an action that is being sent is finished first."""
+    return JSONResponse(_shown(await container.orchestrations.cancel(orchestration_id, owner=principal.sees())))
+
+
+def _asked(given: MessageIn, container: Container, principal: Principal) -> Asked:
+    principal.require("user")
+    most = container.settings.max_message_chars
+    if not given.message.strip():
+        raise InvalidInput("The message is empty.")
+    if len(given.message) > most:
+        raise InvalidInput(f"The message has {len(given.message)} characters; at most {most} are taken.")
+    return Asked(owner=principal.name, **given.model_dump())
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    """Return a run as its caller sees it: the reply as it was given, or how the run stands."""
+    if run.reply and run.status != "running":
+        return run.reply
+    return {**run.shown(), "error": run.error}
+
+
+def _reply(run: Run) -> JSONResponse:
+    return JSONResponse(_shown(run), 202 if run.status in ("awaiting_approval", "running") else 200)
+
+
+def _position(last_event_id: str) -> tuple[str, Position]:
+    found = parse_position(last_event_id)
+    if found is None:
+        raise InvalidInput("Last-Event-ID is not the id of an event of this server.")
+    return found
+
+
+async def _stream(container: Container, principal: Principal, run_id: str, after: Position) -> EventSourceResponse:
+    run = await container.runs.get(run_id, owner=principal.sees())
+
+    async def events() -> AsyncIterator[ServerSentEvent]:
+        async for event in container.orchestrations.follow(run_id, owner=run.owner, after=after):
+            data = json.dumps(event.data, separators=(",", ":"), ensure_ascii=False)
+            yield ServerSentEvent(data, event=event.name, id=event_id(run_id, event.position))
+
+    return EventSourceResponse(events(), ping=15, send_timeout=30, headers={"Location": f"/orchestrations/{run_id}"})

@@ -1,0 +1,183 @@
+"""The JSON that callers send and get, as the API document describes it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from domain.approvals import ApprovalState, Verdict
+from domain.conversation import Notice
+from domain.policy import RiskLevel
+from domain.runs import RunStatus
+
+LARGEST = 2**53 - 1
+
+type Id = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+type Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
+
+
+class Given(BaseModel):
+    """A request's body: unknown members are refused, so that a misspelt one is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MessageIn(Given):
+    """One message of a user.
+
+    `on_busy` says what happens while another run of the session is under way: wait for it (bounded), refuse, or cancel it.
+    `on_pending` says what happens while the session waits for a human: refuse, or withdraw the request.
+    """
+
+    user_id: Id = Field(examples=[1])
+    session_id: Name = Field(examples=["s1"])
+    message: str = Field(min_length=1, examples=["which pets are available?"])
+    on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    on_pending: Literal["reject", "cancel"] = "reject"
+
+
+class VerdictIn(Given):
+    """A human's decision."""
+
+    approved: Annotated[bool, Field(strict=True)]
+    approver_id: Id = Field(examples=[1])
+    approval_notes: str = Field("", max_length=4_000, examples=["ok"])
+
+
+class ActionOut(BaseModel):
+    """One action and what came of it. `result` is the service's answer as text."""
+
+    action_id: str
+    service: str
+    operation: str
+    method: str
+    url: str
+    arguments: dict[str, Any]
+    digest: str
+    status: Literal["executed", "failed", "unknown", "rejected", "denied", "invalid", "awaiting_approval", "open"]
+    http_status: int | None
+    duration_ms: float | None
+    result: str | None
+    approval_id: str | None
+
+
+class ApprovalOut(BaseModel):
+    """A request to humans. `arguments` are exactly what is sent when it is approved."""
+
+    request_id: str
+    orchestration_id: str
+    thread_id: str
+    requester: str
+    approval_type: str
+    proposed_action: str
+    action: dict[str, Any]
+    arguments: dict[str, Any]
+    risk_level: RiskLevel
+    risk_score: float
+    policy_rule: str
+    policy_version: str
+    reason: str
+    state: ApprovalState
+    created_at: datetime
+    expires_at: datetime
+    verdict: Verdict | None
+
+
+class ApprovalsOut(BaseModel):
+    """A page of requests that wait, oldest first."""
+
+    approvals: list[ApprovalOut]
+    total: int
+    skip: int
+    limit: int
+
+
+class OrchestrationOut(BaseModel):
+    """A run as its record has it; the members from `reply` on are there once it has ended or pauses."""
+
+    orchestration_id: str
+    thread_id: str
+    user_id: int
+    session_id: str
+    status: RunStatus
+    message: str
+    created_at: datetime
+    updated_at: datetime
+    reply: str | None = None
+    answered_by: str | None = None
+    actions: list[ActionOut] = []
+    approvals: list[ApprovalOut] = []
+    sources: list[dict[str, Any]] = []
+    degraded: list[Notice] = []
+    error: dict[str, Any] | None = None
+
+
+class OrchestrationsOut(BaseModel):
+    """A page of runs, newest first; `next` is the `before` of the page that follows."""
+
+    orchestrations: list[OrchestrationOut]
+    next: str | None
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["/problems/not-found"])
+    title: str
+    status: int
+    detail: str
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documented refusals of a route, besides those that every route may give."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+    return {
+        status: {"description": "A problem", "model": ProblemOut, "content": content}
+        for status in (400, 401, 403, 413, 422, 500, 503, *statuses)
+    }
+
+
+class PortOut(BaseModel):
+    """Which form of a port is in use: `networked`, `embedded` (not configured) or `degraded` (did not answer)."""
+
+    port: str
+    configured: bool
+    healthy: bool
+    mode: Literal["networked", "embedded", "degraded"]
+    form: str
+    since: datetime
+    reason: str
+    lost: str
+
+
+class FeatureStatusOut(BaseModel):
+    """What is there, and what stands in for what is not."""
+
+    available: dict[str, bool]
+    fallbacks: dict[str, str | None]
+    ports: list[PortOut]
+
+
+class HealthOut(BaseModel):
+    """How the server and what it leans on are."""
+
+    status: Literal["healthy", "degraded"]
+    timestamp: datetime
+    services: dict[str, Literal["healthy", "unhealthy"]]
+    details: dict[str, str]
+
+
+class ConfigOut(BaseModel):
+    """Every setting by its name; secrets are masked."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ConnectionStatsOut(BaseModel):
+    """The pools: one of HTTP connections for every service."""
+
+    http: dict[str, dict[str, int]]
+    redis: dict[str, Any] | None
+    mongodb: dict[str, Any] | None

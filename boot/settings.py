@@ -1,0 +1,79 @@
+"""Settings: read once, from the environment and an optional `.env` file."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.errors import ConfigurationError
+
+
+ENV_FILE = ".env"
+
+
+class Settings(BaseSettings):
+    """Every setting; its environment variable is its name in capitals."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="`production` refuses to start without API_KEYS"
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8700, ge=1, le=65535, description="Port to listen on")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged")
+    log_format: Literal["console", "json"] = Field("console", description="Form of a log line")
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded stores")
+    services_file: Path = Field(Path("services.yaml"), description="Which services the agent may call")
+    policy_file: Path = Field(Path("policy.yaml"), description="What the agent may do, and what asks a human")
+
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="`name:role+role:sha256`, separated by commas; make one with `python -m boot.keys`"
+    )
+
+    llm_model: str = Field("qwen3:1.7b", description="The model's name on the Ollama server")
+    ollama_url: str | None = Field(None, description="Base URL of Ollama; absent: the embedded planner answers")
+    llm_temperature: float = Field(0.3, ge=0, le=2, description="The model's temperature")
+    llm_context_tokens: int = Field(8_192, ge=512, description="The model's context (`num_ctx`)")
+    llm_timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for one answer of the model")
+
+    petstore_url: str | None = Field(None, description="Base URL of the pet store")
+    vehicles_url: str | None = Field(None, description="Base URL of the vehicles API")
+    cloudapp_url: str | None = Field(None, description="Base URL of the cloud application")
+    ml_url: str | None = Field(None, description="Base URL of the segmentation API")
+
+    http_max_connections: int = Field(100, ge=1, description="Connections to one service")
+    http_max_keepalive: int = Field(20, ge=0, description="Idle connections kept to one service")
+    http_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for one call of a service")
+
+    enable_checkpointing: bool = Field(True, description="false: nothing survives a restart, and this is said")
+    enable_hitl: bool = Field(True, description="false: actions that need a human are denied")
+    enable_parallel: bool = Field(True, description="false: the actions of one round are sent one after the other")
+    enable_error_handling: bool = Field(True, description="false: a failing service fails the run")
+
+    max_steps: int = Field(5, ge=1, le=50, description="Rounds of actions one run may take")
+    queue_seconds: float = Field(30.0, ge=0, description="How long a message waits for the run before it")
+    window_chars: int = Field(8_000, ge=500, description="Budget of a conversation's working window")
+    summary_chars: int = Field(2_000, ge=0, description="Budget of a conversation's running summary")
+    max_message_chars: int = Field(16_000, ge=1, description="Longest message taken")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body taken")
+    shutdown_grace_seconds: float = Field(5.0, ge=0, description="How long runs may finish when the server stops")
+
+
+    def variables(self) -> Mapping[str, str]:
+        """Return what the services file may refer to: the environment, the `.env` file, and the URLs given here."""
+        urls = {name.upper(): value for name, value in self if name.endswith("_url") and value}
+        return {**{name: value for name, value in dotenv_values(ENV_FILE).items() if value}, **os.environ, **urls}
+
+
+def read_settings() -> Settings:
+    """Return the settings of this process; raises `ConfigurationError` naming each that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+        raise ConfigurationError(f"These settings cannot be used: {wrong}") from error

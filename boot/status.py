@@ -1,0 +1,100 @@
+"""What the server tells about itself: health, features, settings, connections."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from boot.ports import Port
+from boot.settings import Settings
+from tools.model import TunableModel
+from tools.services import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The server's view of itself.
+
+    Args:
+        ports: Every port but the model, as it was opened.
+    """
+
+    settings: Settings
+    services: Services
+    model: TunableModel
+    ports: tuple[Port, ...]
+    opened_at: datetime
+    clock: Callable[[], datetime]
+
+    async def health(self) -> dict[str, Any]:
+        """Return how everything is: probes of every service, a few seconds old at most."""
+        probes, ports = await asyncio.gather(self.services.health(), self.all_ports())
+        ill = [probe for probe in probes if probe.status != "healthy"]
+        details = {probe.service: probe.detail for probe in ill}
+        details |= {port.port: port.reason for port in ports if not port.healthy}
+        return {
+            "status": "degraded" if details else "healthy",
+            "timestamp": self.clock().isoformat(),
+            "services": {probe.service: probe.status for probe in probes},
+            "details": details,
+        }
+
+    async def feature_status(self) -> dict[str, Any]:
+        """Return which features are on, what stands in for what is not, and the form of every port."""
+        ports = await self.all_ports()
+        settings = self.settings
+        available = {
+            "checkpointing": settings.enable_checkpointing,
+            "hitl": settings.enable_hitl,
+            "parallel": settings.enable_parallel,
+            "streaming": True,
+            "error_handling": settings.enable_error_handling,
+        }
+        off = {
+            "checkpointing": "memory: nothing survives a restart",
+            "hitl": "actions that need a human are denied",
+            "parallel": "actions are sent one after the other",
+            "error_handling": "a failing service fails the run",
+        }
+        fallbacks = {name: None if on else off[name] for name, on in available.items()}
+        fallbacks |= {port.port: port.form for port in ports if port.mode != "networked" and port.port not in fallbacks}
+        return {
+            "available": available,
+            "fallbacks": fallbacks,
+            "ports": [port.model_dump(mode="json") for port in ports],
+        }
+
+    def config(self) -> dict[str, Any]:
+        """Return every setting in force, by the name of its variable; secrets and passwords are masked."""
+        return {name.upper(): _masked(value) for name, value in self.settings}
+
+    def connection_stats(self) -> dict[str, Any]:
+        """Return the pools; a store that is not configured has none."""
+        return {"http": self.services.stats(), "redis": None, "mongodb": None}
+
+    async def all_ports(self) -> tuple[Port, ...]:
+        """Return every port as it is now."""
+        health = await self.model.health()
+        model = Port(
+            port="model",
+            configured=self.settings.ollama_url is not None,
+            healthy=health.present,
+            mode=health.mode,
+            form=self.model.name,
+            since=self.opened_at,
+            reason=health.detail,
+            lost="" if health.mode == "networked" else "Free-form understanding of messages.",
+        )
+        return (model, *self.ports)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if isinstance(value, str) and "://" in value and "@" in value:
+        scheme, _, rest = value.partition("://")
+        return f"{scheme}://********@{rest.rpartition('@')[2]}"
+    return value if isinstance(value, bool | int | float | str | None) else str(value)

@@ -1,0 +1,53 @@
+"""The ledger: the intent before the send, the outcome after it."""
+
+from datetime import datetime
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from checkpoints.collections import Collection, Database
+from domain.actions import Action, Result
+
+
+class Ledger:
+    """What was really sent: one entry for every action that changes something."""
+
+    def __init__(self, database: Database) -> None:
+        self._entries: Collection = database["ledger"]
+
+    async def open(self) -> None:
+        """Create the indexes."""
+        await self._entries.create_index("run_id")
+        await self._entries.create_index([("state", 1), ("begun_at", 1)])
+
+    async def begin(self, action: Action, *, run_id: str, key: str, at: datetime) -> tuple[bool, Result | None]:
+        """Write the intent; return whether this is the first time, and the result if there is one already.
+
+        Args:
+            key: The `Idempotency-Key` the action travels under.
+        """
+        entry = {
+            "_id": action.action_id,
+            "run_id": run_id,
+            "key": key,
+            "action": action.model_dump(),
+            "state": "intent",
+            "begun_at": at,
+            "result": None,
+        }
+        try:
+            await self._entries.insert_one(entry)
+        except DuplicateKeyError:
+            return False, await self._known(action.action_id)
+        return True, None
+
+    async def finish(self, action: Action, result: Result, *, at: datetime) -> None:
+        """Write what came of it; an outcome that is there already stays."""
+        await self._entries.update_one(
+            {"_id": action.action_id, "state": "intent"},
+            {"$set": {"state": result.outcome, "result": result.model_dump(), "finished_at": at}},
+        )
+
+    async def _known(self, action_id: str) -> Result | None:
+        entry: dict[str, Any] | None = await self._entries.find_one({"_id": action_id})
+        return Result(**entry["result"]) if entry and entry["result"] else None

@@ -1,0 +1,86 @@
+"""What a model is told and what it answers, and the bounded window of a conversation."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from pydantic import Field
+
+from domain.actions import Action, Call, Frozen, Operation, Result
+
+type OnToken = Callable[[str], Awaitable[None]]
+
+
+class Message(Frozen):
+    """One entry of the working window.
+
+    Args:
+        role: Who speaks; `action` entries tell what was called and what came back, as canonical JSON text.
+    """
+
+    role: Literal["user", "assistant", "action"]
+    content: str
+
+
+class Passage(Frozen):
+    """A piece of retrieved text, untrusted."""
+
+    document_id: str
+    chunk_id: str
+    title: str
+    text: str
+    score: float
+
+
+class Notice(Frozen):
+    """One thing that was degraded while a reply was made.
+
+    Args:
+        port: What was missing: `model`, `knowledge`, `checkpoints` …
+        mode: `embedded` when it was never configured, `degraded` when it was and did not answer.
+        reason: One sentence: why.
+        lost: One sentence: what the user goes without.
+    """
+
+    port: str
+    mode: Literal["embedded", "degraded"]
+    reason: str
+    lost: str
+
+
+class Done(Frozen):
+    """One action of this run and what came of it, as the model is told."""
+
+    action: Action
+    result: Result
+
+
+class Turn(Frozen):
+    """Everything a model may know when it decides what to do next.
+
+    Args:
+        window: Earlier messages of the thread, oldest first, this turn's message not among them.
+        summary: What fell out of the window, in short.
+        done: This run's actions so far, in the order proposed.
+    """
+
+    message: str
+    window: tuple[Message, ...] = ()
+    summary: str = ""
+    passages: tuple[Passage, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    done: tuple[Done, ...] = ()
+
+
+class Decision(Frozen):
+    """What a model decided: calls to make, or a text to answer with.
+
+    Args:
+        answered_by: Which model decided, such as `ollama/qwen3:1.7b` or `embedded planner`.
+        truncated: Whether the model saw less than it was given, or was cut off at its limit.
+    """
+
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+    answered_by: str
+    notices: tuple[Notice, ...] = Field(default=())
+    truncated: bool = False

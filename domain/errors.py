@@ -1,0 +1,166 @@
+"""Every error this product raises, in one tree.
+
+OrchestrationError
+├── InvalidInput                 the caller's words cannot be used
+│   └── InvalidArguments         an action's arguments do not fit its operation
+├── Unauthenticated              no key, or one we do not know
+├── Forbidden                    the caller's role does not allow it
+├── NotFound                     it does not exist, or belongs to somebody else
+├── Conflict                     it contradicts what is already recorded
+│   ├── ApprovalPending          the thread waits for a human
+│   ├── ThreadBusy               the thread has a run under way
+│   ├── AlreadyDecided           somebody decided otherwise before
+│   └── Duplicate                a unique index refused a second one
+├── ConfigurationError           the server cannot start like this
+├── StoreError                   what must survive could not be read or written
+│   ├── StoreUnavailable         the store does not answer
+│   └── UnsupportedQuery         an operator outside the common subset
+├── ModelError                   the language model gave no usable answer
+│   ├── ModelUnavailable         it does not answer, or lacks the model
+│   └── ModelAnswerIncomplete    the answer was cut off or malformed
+└── ServiceError                 a downstream call did not succeed
+├── ServiceUnavailable       nothing was sent
+├── ServiceTimeout           no answer in time; it may have been applied
+├── ServiceBroke             the connection died; it may have been applied
+├── ServiceRefused           4xx: the service said no
+├── ServiceFailed            5xx: the service failed; it may have been applied
+└── ResponseRejected         the answer was too large, malformed or led elsewhere
+"""
+
+from collections.abc import Mapping
+
+
+class OrchestrationError(Exception):
+    """The root: catch it where any of ours will do.
+
+    Args:
+        detail: One sentence for the caller; never carries secrets or foreign error texts.
+        extra: Further JSON members for the problem document.
+    """
+
+    def __init__(self, detail: str, *, extra: Mapping[str, object] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = dict(extra or {})
+
+
+class InvalidInput(OrchestrationError):
+    """The caller's words cannot be used."""
+
+
+class InvalidArguments(InvalidInput):
+    """An action's arguments do not fit its operation's schema."""
+
+
+class Unauthenticated(OrchestrationError):
+    """The request carries no key, or one that we do not know."""
+
+
+class Forbidden(OrchestrationError):
+    """The caller is known, but its role does not allow this."""
+
+
+class NotFound(OrchestrationError):
+    """The thing does not exist, or belongs to somebody else: the caller cannot tell which."""
+
+
+class Conflict(OrchestrationError):
+    """The request contradicts what is already recorded."""
+
+
+class ApprovalPending(Conflict):
+    """The thread waits for a human's decision and takes no new message."""
+
+
+class ThreadBusy(Conflict):
+    """The thread has a run under way, and the caller did not want to wait longer."""
+
+
+class AlreadyDecided(Conflict):
+    """The approval was decided before, and otherwise."""
+
+
+class Duplicate(Conflict):
+    """A unique index refused a second document with the same key."""
+
+
+class RunFailed(OrchestrationError):
+    """The run ended by a defect of ours; the log tells which."""
+
+
+class ConfigurationError(OrchestrationError):
+    """The server cannot start with these settings or files."""
+
+
+class StoreError(OrchestrationError):
+    """What must survive a restart could not be read or written."""
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer; the caller may try again later."""
+
+
+class UnsupportedQuery(StoreError):
+    """A query used an operator outside the subset that every form of the store offers."""
+
+
+class ModelError(OrchestrationError):
+    """The language model gave no usable answer."""
+
+
+class ModelUnavailable(ModelError):
+    """The model server does not answer, or does not hold the model."""
+
+
+class ModelAnswerIncomplete(ModelError):
+    """The model's answer was cut off or malformed."""
+
+
+class ServiceError(OrchestrationError):
+    """A downstream call did not succeed.
+
+    Args:
+        status: The HTTP status, where one was received.
+        body: The answer's text, bounded, where one was received.
+    """
+
+    may_have_applied = False
+    """Whether the service may have carried out the call in spite of this error."""
+
+    def __init__(self, detail: str, *, service: str, status: int | None = None, body: str = "") -> None:
+        super().__init__(detail, extra={"service": service})
+        self.service = service
+        self.status = status
+        self.body = body
+
+
+class ServiceUnavailable(ServiceError):
+    """Nothing was sent: no connection, no free slot, or an open circuit."""
+
+
+class ServiceTimeout(ServiceError):
+    """The request was sent and no answer came in time."""
+
+    may_have_applied = True
+
+
+class ServiceBroke(ServiceError):
+    """The connection died after the request was sent."""
+
+    may_have_applied = True
+
+
+class ServiceRefused(ServiceError):
+    """The service answered 4xx: it understood and said no."""
+
+
+class ServiceFailed(ServiceError):
+    """The service answered 5xx; whether it applied the call is not known."""
+
+    may_have_applied = True
+
+
+class ResponseRejected(ServiceError):
+    """The answer was too large, malformed, or a redirect to another host."""
+
+    may_have_applied = True

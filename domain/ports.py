@@ -1,0 +1,70 @@
+"""What nodes may reach outside the process, as the few methods they call."""
+
+from datetime import datetime
+from typing import Protocol
+
+from domain.actions import Action, Call, Operation, Result
+from domain.approvals import Approval, Verdict
+from domain.conversation import Decision, Notice, OnToken, Passage, Turn
+
+
+class Model(Protocol):
+    """A language model, or what stands in for one."""
+
+    async def decide(self, turn: Turn, *, on_token: OnToken) -> Decision:
+        """Return calls to make or a text to answer with; raises `ModelError`."""
+        ...
+
+
+class Knowledge(Protocol):
+    """Where passages come from."""
+
+    async def search(self, query: str, *, requester: str) -> tuple[tuple[Passage, ...], tuple[Notice, ...]]:
+        """Return the best passages, best first, and what was degraded."""
+        ...
+
+
+class Toolbox(Protocol):
+    """The services' operations."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return every operation the agent may propose."""
+        ...
+
+    def propose(
+        self, call: Call, *, run_id: str, step: int, index: int, thread_id: str, requester: str, policy: str
+    ) -> Action:
+        """Return the frozen action of a call; raises `InvalidArguments`."""
+        ...
+
+    async def execute(self, action: Action, *, idempotency_key: str | None) -> Result:
+        """Send exactly what was frozen and return what came back; raises `ServiceError`."""
+        ...
+
+
+class Approvals(Protocol):
+    """Requests to humans, as the graph uses them."""
+
+    async def ask(self, request: Approval) -> Approval:
+        """Record a request unless it is there, and return the record."""
+        ...
+
+    async def settle(self, request_id: str, verdict: Verdict) -> Approval:
+        """Record a verdict unless there is one, and return the record."""
+        ...
+
+    async def advance(self, request_id: str, *, of: str, to: str) -> bool:
+        """Move a request from one state to another and return whether it was in the first."""
+        ...
+
+
+class Ledger(Protocol):
+    """The record of what was really sent."""
+
+    async def begin(self, action: Action, *, run_id: str, key: str, at: datetime) -> tuple[bool, Result | None]:
+        """Write the intent before the send; return whether this is the first time, and the result if there is one."""
+        ...
+
+    async def finish(self, action: Action, result: Result, *, at: datetime) -> None:
+        """Write what came of it."""
+        ...

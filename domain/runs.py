@@ -1,0 +1,100 @@
+"""Runs: one turn of a thread, from a message to a reply or a pause."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from domain.actions import Action, Frozen
+from domain.canonical import digest, parsed
+from domain.state import State, result_of
+
+type RunStatus = Literal["running", "awaiting_approval", "completed", "failed", "cancelled"]
+
+ACTIVE: tuple[RunStatus, ...] = ("running", "awaiting_approval")
+
+
+class Run(Frozen):
+    """The record of one run; its message and reply are a turn of the thread's transcript.
+
+    Args:
+        attempt: How often a process has set out to execute it: starts, resumes and recoveries.
+        reply: The reply as it was given to the caller, once there is one.
+        error: The problem document of a failed run.
+    """
+
+    run_id: str
+    thread_id: str
+    owner: str
+    user_id: int
+    session_id: str
+    message: str
+    status: RunStatus = "running"
+    attempt: int = 1
+    created_at: datetime
+    updated_at: datetime
+    reply: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+    @property
+    def requester(self) -> str:
+        """Who asks, as it enters an action's digest."""
+        return f"{self.owner}/{self.user_id}"
+
+    def shown(self) -> dict[str, Any]:
+        """Return the run as its caller sees it before there is a reply."""
+        return {
+            "orchestration_id": self.run_id,
+            "thread_id": self.thread_id,
+            "user_id": self.user_id,
+            "session_id": self.session_id,
+            "status": self.status,
+            "message": self.message,
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+        }
+
+
+def thread_id_of(*, owner: str, user_id: int, session_id: str) -> str:
+    """Return the one thread of a principal's user and session."""
+    return "thr_" + digest({"owner": owner, "user": user_id, "session": session_id})[:32]
+
+
+def actions_shown(state: State) -> list[dict[str, Any]]:
+    """Return a run's actions in the order proposed, each with what came of it."""
+    return [_action_shown(Action(**entry), state) for entry in state.get("actions", [])]
+
+
+def _action_shown(action: Action, state: State) -> dict[str, Any]:
+    result = result_of(state, action.action_id)
+    verdict = state.get("verdicts", {}).get(action.action_id, {})
+    return {
+        "action_id": action.action_id,
+        "service": action.service,
+        "operation": action.operation,
+        "method": action.method,
+        "url": action.url,
+        "arguments": parsed(action.arguments),
+        "digest": action.digest,
+        "status": result.outcome if result else "awaiting_approval" if verdict.get("outcome") == "waits" else "open",
+        "http_status": result.http_status if result else None,
+        "duration_ms": round(result.duration_ms, 1) if result else None,
+        "result": result.body if result else None,
+        "approval_id": verdict.get("approval_id"),
+    }
+
+
+def reply_shown(run: Run, state: State, *, approvals: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the reply a caller gets: what was said, what was done, and what was degraded."""
+    return {
+        **run.shown(),
+        "reply": state.get("reply", "") if run.status == "completed" else _pause(len(approvals)),
+        "answered_by": state.get("answered_by", ""),
+        "actions": actions_shown(state),
+        "approvals": approvals,
+        "sources": state.get("sources", []),
+        "degraded": state.get("notices", []),
+    }
+
+
+def _pause(count: int) -> str:
+    what = "An action waits" if count == 1 else f"{count} actions wait"
+    return f"{what} for a human's approval; nothing has been sent yet."

@@ -1,0 +1,143 @@
+"""One attempt at a run: drive the graph to its end or to a pause, and leave the record saying which."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from langgraph.types import Command
+
+from checkpoints.approvals import Approvals
+from checkpoints.runs import Runs
+from domain.approvals import RELEASED, Approval
+from domain.errors import OrchestrationError, RunFailed, StoreUnavailable
+from domain.runs import Run, RunStatus, reply_shown
+from graph.build import Graph
+from graph.live import Live
+
+log = structlog.get_logger(__name__)
+
+type Values = dict[str, Any]  # the graph's output, as LangGraph hands it over
+
+
+class Stopped(Exception):  # noqa: N818  # a signal between two functions, not an error
+    """Somebody cancelled the run, and it has come to a place where it can stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How runs of this server are executed.
+
+    Args:
+        max_steps: How many rounds of actions one run may take.
+        parallel: Whether the actions of one round are carried out side by side, or one after the other.
+    """
+
+    graph: Graph
+    runs: Runs
+    approvals: Approvals
+    clock: Callable[[], datetime]
+    max_steps: int
+    parallel: bool
+
+    async def attempt(self, live: Live, message: str | None) -> None:
+        """Run to the end or to a pause; whatever happens, the record and everybody who waits learn it.
+
+        Args:
+            message: The message of a run that begins; None goes on from the last checkpoint.
+        """
+        try:
+            await self._to_the_end(live, message)
+        except Stopped:
+            await self._cancelled(live)
+        except asyncio.CancelledError:
+            if not live.cancel_asked:
+                raise
+            await self._cancelled(live)
+        except StoreUnavailable as error:
+            live.settle(live.run, error)  # the record still says `running`: it is picked up again
+        except OrchestrationError as error:
+            await self._failed(live, error)
+        except Exception:  # noqa: BLE001  # the record must say that the run failed, whatever it was
+            log.exception("run_failed", run_id=live.run.run_id)
+            await self._failed(live, RunFailed("The run failed by a defect of this server; its log tells which."))
+
+    async def _to_the_end(self, live: Live, message: str | None) -> None:
+        values = await (self._goes_on(live) if message is None else self._segment(live, {"message": message}))
+        while gates := {each.value["approval_id"]: each.id for each in values["__interrupt__"]}:
+            asked = [each for each in await self.approvals.of_run(live.run.run_id) if each.request_id in gates]
+            if waiting := [each for each in asked if each.state == "pending"]:
+                return await self._leave(live, "awaiting_approval", values, waiting)
+            values = await self._segment(live, Command(resume={gates[each.request_id]: _answer(each) for each in asked}))
+        return await self._leave(live, "completed", values, [])
+
+    async def _goes_on(self, live: Live) -> Values:
+        """Go on from the last checkpoint; a run that never reached its first one begins."""
+        state = await self.graph.aget_state(self._config(live.run))
+        if state.values.get("run_id") != live.run.run_id:
+            return await self._segment(live, {"message": live.run.message})
+        if state.tasks and not state.interrupts:
+            return await self._segment(live, None)
+        return {**state.values, "__interrupt__": state.interrupts}
+
+    async def _segment(self, live: Live, command: Any) -> Values:
+        """Run the graph until it ends or pauses, tell the readers, and return its output."""
+        values: Values = {}
+        gates: list[Any] = []
+        stream: Any = self.graph.astream(
+            command, self._config(live.run), stream_mode=["tasks", "custom", "values"], durability="sync"
+        )
+        async with aclosing(stream) as chunks:
+            async for mode, chunk in chunks:
+                if mode != "values":
+                    live.tell(mode, chunk)
+                    continue
+                values = chunk
+                gates += chunk.get("__interrupt__", ())
+                if live.must_stop:
+                    raise Stopped
+        return {**values, "__interrupt__": gates}
+
+    async def _leave(self, live: Live, status: RunStatus, values: Values, waiting: list[Approval]) -> None:
+        shown = [each.shown() for each in waiting]
+        for request in shown:
+            live.log.append("approval", request)
+        now = self.clock()
+        run = live.run.model_copy(update={"status": status, "updated_at": now})
+        reply = reply_shown(run, values, approvals=shown)  # type: ignore[arg-type]  # the output is part of the state
+        await self._settle(live, status, reply=reply)
+
+    async def _cancelled(self, live: Live) -> None:
+        await self.approvals.cancel(live.run.run_id)
+        reply = {**live.run.shown(), "status": "cancelled", "reply": "This run was cancelled.", "approvals": []}
+        await self._settle(live, "cancelled", reply=reply)
+
+    async def _failed(self, live: Live, error: OrchestrationError) -> None:
+        failure = {"error": type(error).__name__, "detail": error.detail}
+        await self.approvals.cancel(live.run.run_id)
+        run = await self.runs.leave(live.run, "failed", at=self.clock(), error=failure)
+        live.settle(run or live.run, error)
+
+    async def _settle(self, live: Live, status: RunStatus, *, reply: dict[str, Any]) -> None:
+        run = await self.runs.leave(live.run, status, at=self.clock(), reply=reply)
+        live.settle(run or await self.runs.get(live.run.run_id))
+
+    def _config(self, run: Run) -> Any:
+        config = {
+            "configurable": {
+                "thread_id": run.thread_id,
+                "orchestration_id": run.run_id,
+                "requester": run.requester,
+                "__pregel_strict_resume": True,
+            },
+            "recursion_limit": 10 + 6 * self.max_steps,
+        }
+        return config if self.parallel else {**config, "max_concurrency": 1}
+
+
+def _answer(request: Approval) -> dict[str, Any]:
+    """Return what the gate is told; the record is what counts, `review` reads it again."""
+    return {"approved": request.state in RELEASED}

@@ -1,0 +1,115 @@
+"""Runs under way in this process, and the last few that came to rest, for readers who come late."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+from domain.errors import OrchestrationError, RunFailed
+from domain.runs import Run
+from graph.events import Log
+
+RESTING = 64
+"""How many runs at rest keep their events for late readers."""
+
+
+class Live:
+    """One run as this process sees it: its record, its events, and who waits for it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.log = Log()
+        self.task: asyncio.Task[None] | None = None
+        self.cancel_asked = False
+        self._sending: set[str] = set()
+        self._error: OrchestrationError | None = None
+        self._settled = asyncio.Event()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an attempt is under way."""
+        return not self._settled.is_set()
+
+    def set_out(self, run: Run) -> None:
+        """Begin an attempt."""
+        self.run, self._error, self._settled, self.cancel_asked = run, None, asyncio.Event(), False
+        self._sending.clear()
+        self.log.reopen(run.attempt)
+
+    def settle(self, run: Run, error: OrchestrationError | None = None) -> None:
+        """End an attempt with the record it left, or with the error that everybody who waits will get."""
+        self.run, self._error = run, error
+        if error:
+            self.log.append("error", {**run.shown(), "error": type(error).__name__, "detail": error.detail})
+        else:
+            self.log.append("done", run.reply or run.shown())
+        self.log.close()
+        self._settled.set()
+
+    async def settled(self) -> Run:
+        """Return the run once it has ended or pauses; raises what it failed with."""
+        await self._settled.wait()
+        if self._error:
+            raise self._error
+        return self.run
+
+    def cancel(self) -> None:
+        """Stop the attempt: at once, or, while an action is being sent, as soon as its outcome is known."""
+        self.cancel_asked = True
+        if self.task and not self._sending:
+            self.task.cancel()
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether somebody asked to stop and nothing is being sent."""
+        return self.cancel_asked and not self._sending
+
+    def tell(self, mode: str, chunk: dict[str, Any]) -> None:
+        """Turn what the graph streams into events."""
+        if mode == "custom":
+            self.log.append("token", {"text": chunk["token"]})
+        elif "result" in chunk or "error" in chunk:
+            self._ended(chunk)
+        else:
+            if chunk["name"] == "act" and chunk["input"]["action"]["effect"] == "write":
+                self._sending.add(chunk["id"])
+            self.log.append("node", {"node": chunk["name"], "phase": "start"})
+
+    def _ended(self, chunk: dict[str, Any]) -> None:
+        self._sending.discard(chunk["id"])
+        for result in ((chunk.get("result") or {}).get("results") or {}).values():
+            self.log.append("action", result)
+        phase = "error" if chunk.get("error") else "pause" if chunk.get("interrupts") else "end"
+        self.log.append("node", {"node": chunk["name"], "phase": phase})
+
+
+class Lives:
+    """The runs of this process by id; those at rest are forgotten, oldest first."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Live] = {}
+        self._resting: OrderedDict[str, Live] = OrderedDict()
+
+    def get(self, run_id: str) -> Live | None:
+        """Return the run if this process still knows it."""
+        return self._running.get(run_id) or self._resting.get(run_id)
+
+    def running(self) -> list[Live]:
+        """Return the runs under way."""
+        return list(self._running.values())
+
+    def begin(self, run: Run) -> Live:
+        """Return the run with a new attempt begun; its earlier events stay."""
+        live = self._resting.pop(run.run_id, None) or Live(run)
+        live.set_out(run)
+        self._running[run.run_id] = live
+        return live
+
+    def rest(self, live: Live) -> None:
+        """Put a run to rest; an attempt that ended without a word tells its readers so."""
+        if live.is_running:
+            live.settle(live.run, RunFailed("The server stopped; the run goes on when it is back."))
+        live.task = None
+        self._running.pop(live.run.run_id, None)
+        self._resting[live.run.run_id] = live
+        while len(self._resting) > RESTING:
+            self._resting.popitem(last=False)

@@ -1,0 +1,225 @@
+"""Runs: start, join, resume, cancel and recover one turn of a thread."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from checkpoints.locks import Locks
+from domain.errors import ApprovalPending, Conflict, Duplicate, OrchestrationError, ThreadBusy
+from domain.runs import ACTIVE, Run, thread_id_of
+from graph.events import START, Event, Position
+from graph.execution import Execution
+from graph.live import Live, Lives
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 20
+"""How often a run that keeps dying is picked up again before it is given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A message, and what to do when its thread is not free.
+
+    Args:
+        on_busy: `enqueue` waits for the run under way (bounded), `reject` refuses, `interrupt` cancels that run.
+        on_pending: `reject` refuses while an approval waits; `cancel` withdraws it and goes on with the message.
+    """
+
+    owner: str
+    user_id: int
+    session_id: str
+    message: str
+    on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    on_pending: Literal["reject", "cancel"] = "reject"
+
+    def run(self, now: datetime) -> Run:
+        """Return the record of a run that begins now; ids grow with time."""
+        return Run(
+            run_id=f"run_{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}",
+            thread_id=thread_id_of(owner=self.owner, user_id=self.user_id, session_id=self.session_id),
+            owner=self.owner,
+            user_id=self.user_id,
+            session_id=self.session_id,
+            message=self.message,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class Orchestrations:
+    """Every run of this process, and the way into those that another process left.
+
+    Args:
+        queue_seconds: How long a message waits for the run before it on its thread.
+    """
+
+    def __init__(
+        self, execution: Execution, *, locks: Locks, tasks: asyncio.TaskGroup, queue_seconds: float
+    ) -> None:
+        self._execution = execution
+        self._runs = execution.runs
+        self._approvals = execution.approvals
+        self._clock = execution.clock
+        self._locks = locks
+        self._tasks = tasks
+        self._queue_seconds = queue_seconds
+        self._lives = Lives()
+
+    async def start(self, asked: Asked) -> Live:
+        """Record a run and set it going; it goes on whoever waits for it.
+
+        Raises `ThreadBusy`, and `ApprovalPending` when the thread waits for a human.
+        """
+        run = asked.run(self._clock())
+        if asked.on_busy == "interrupt":
+            await self._interrupt(run.thread_id)
+        wait_seconds = 0.0 if asked.on_busy == "reject" else self._queue_seconds
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._locks.hold(run.thread_id, wait_seconds=wait_seconds))
+            await self._admit(run, asked)
+            return self._set_going(run, held.pop_all(), run.message)
+
+    async def resume(self, run_id: str, *, owner: str | None) -> Run:
+        """Return the run when it has ended or waits for a human: join it while it runs, set it going if it can.
+
+        Raises `NotFound`, and what the run fails with.
+        """
+        run = await self._runs.get(run_id, owner=owner)
+        if run.status in ACTIVE:
+            await self._pick_up(run_id)
+        live = self._lives.get(run_id)
+        return await live.settled() if live and live.is_running else await self._runs.get(run_id)
+
+    async def cancel(self, run_id: str, *, owner: str | None) -> Run:
+        """Stop a run for good and return its record; an action that is being sent is finished first.
+
+        Raises `NotFound`, and `Conflict` when the run has ended otherwise.
+        """
+        run = await self._runs.get(run_id, owner=owner)
+        if (live := self._lives.get(run_id)) and live.is_running:
+            live.cancel()
+            run = await live.settled()
+        if run.status == "awaiting_approval":
+            async with self._locks.hold(run.thread_id, wait_seconds=None):
+                run = await self._withdraw(await self._runs.get(run_id))
+        if run.status != "cancelled":
+            raise Conflict(f"The run is {run.status}: there is nothing to cancel.")
+        return run
+
+    async def follow(self, run_id: str, *, owner: str | None, after: Position = START) -> AsyncIterator[Event]:
+        """Yield a run's events behind a position; of a run this process has not seen, how it stands.
+
+        Raises `NotFound`.
+        """
+        run = await self._runs.get(run_id, owner=owner)
+        live = self._lives.get(run_id)
+        if live is None:
+            yield Event((run.attempt, 0), "done", run.reply or {**run.shown(), "error": run.error})
+            return
+        async for event in live.log.follow(after):
+            yield event
+
+    def wake(self, run_id: str) -> None:
+        """Let a run go on in the background, if it can."""
+        self._tasks.create_task(self._woken(run_id))
+
+    async def expire(self) -> None:
+        """Expire the approvals that nobody decided in time, and let their runs go on without them."""
+        for request in await self._approvals.expire(self._clock()):
+            log.info("approval_expired", request_id=request.request_id, run_id=request.orchestration_id)
+            self.wake(request.orchestration_id)
+
+    async def catch_up(self) -> None:
+        """Let every waiting run go on whose approvals were decided while nobody looked: once, at the start."""
+        for run in await self._runs.unfinished("awaiting_approval"):
+            self.wake(run.run_id)
+
+    async def recover(self) -> None:
+        """Pick up every run that was left under way and that nobody here is at."""
+        for run in await self._runs.unfinished("running"):
+            live = self._lives.get(run.run_id)
+            if live and live.is_running:
+                continue
+            if run.attempt >= MAX_ATTEMPTS:
+                failure = {"error": "RunFailed", "detail": f"Given up after {run.attempt} attempts."}
+                await self._runs.leave(run, "failed", at=self._clock(), error=failure)
+            else:
+                self.wake(run.run_id)
+
+    async def close(self, *, grace_seconds: float) -> None:
+        """Let what is under way finish for a while; what does not is picked up by the next process."""
+        running = [live.task for live in self._lives.running() if live.task]
+        if running:
+            await asyncio.wait(running, timeout=grace_seconds)
+        for task in running:
+            task.cancel()
+
+    def _set_going(self, run: Run, held: AsyncExitStack, message: str | None) -> Live:
+        live = self._lives.begin(run)
+        live.task = self._tasks.create_task(self._attempt(live, held, message))
+        return live
+
+    async def _attempt(self, live: Live, held: AsyncExitStack, message: str | None) -> None:
+        async with held:
+            try:
+                await self._execution.attempt(live, message)
+            finally:
+                self._lives.rest(live)
+
+    async def _woken(self, run_id: str) -> None:
+        try:
+            await self._pick_up(run_id)
+        except OrchestrationError as error:
+            log.warning("run_not_picked_up", run_id=run_id, error=type(error).__name__, detail=error.detail)
+
+    async def _pick_up(self, run_id: str) -> None:
+        """Set a run going again from its last checkpoint, unless it has ended or waits for a human."""
+        run = await self._runs.get(run_id)
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._locks.hold(run.thread_id, wait_seconds=None))
+            run = await self._runs.get(run_id)
+            if run.status not in ACTIVE or await self._waits(run):
+                return
+            if taken := await self._runs.take(run, at=self._clock()):
+                log.info("run_picked_up", run_id=run_id, thread_id=run.thread_id, attempt=taken.attempt)
+                self._set_going(taken, held.pop_all(), None)
+
+    async def _waits(self, run: Run) -> bool:
+        if run.status == "running":
+            return False
+        return any(each.state == "pending" for each in await self._approvals.of_run(run.run_id))
+
+    async def _admit(self, run: Run, asked: Asked) -> None:
+        """Record the run as its thread's active one."""
+        try:
+            return await self._runs.add(run)
+        except Duplicate:
+            other = await self._runs.active(run.thread_id)
+        if other and other.status == "running":
+            raise ThreadBusy("Another run of this thread is under way.", extra={"orchestration_id": other.run_id})
+        if other and asked.on_pending == "reject":
+            detail = "This conversation waits for a human's approval; decide it, or send on_pending=cancel."
+            raise ApprovalPending(detail, extra={"orchestration_id": other.run_id})
+        if other:
+            await self._withdraw(other)
+        return await self._runs.add(run)
+
+    async def _interrupt(self, thread_id: str) -> None:
+        other = await self._runs.active(thread_id)
+        if other and other.status == "running":
+            await self.cancel(other.run_id, owner=None)
+
+    async def _withdraw(self, run: Run) -> Run:
+        """Cancel a run that waits, its approvals first: nobody can release what nobody waits for."""
+        if run.status != "awaiting_approval":
+            return run
+        await self._approvals.cancel(run.run_id)
+        reply = {**(run.reply or run.shown()), "status": "cancelled", "reply": "This run was cancelled.", "approvals": []}
+        return await self._runs.leave(run, "cancelled", at=self._clock(), reply=reply) or await self._runs.get(run.run_id)

@@ -1,0 +1,99 @@
+"""Plan: ask the model for an answer or for calls, and freeze its calls into actions."""
+
+from langgraph.types import StreamWriter
+
+from domain.actions import Action, Call, Result
+from domain.canonical import canonical
+from domain.conversation import Decision, Done, Message, Passage, Turn
+from domain.errors import InvalidInput
+from domain.ports import Model, Toolbox
+from domain.state import State, Update, result_of
+
+
+async def plan(
+    state: State, writer: StreamWriter, *, model: Model, toolbox: Toolbox, policy_version: str, max_steps: int
+) -> Update:
+    """Return the model's answer as `text`, or its next actions; calls that do not fit their schema become results.
+
+    Args:
+        max_steps: How many rounds of actions one run may take; after that the run answers with what it has.
+    """
+    if state["step"] >= max_steps:
+        return {"text": _stopped(state, max_steps)}
+
+    async def on_token(text: str) -> None:
+        writer({"token": text})
+
+    decision = await model.decide(_turn(state, toolbox), on_token=on_token)
+    update: Update = {"answered_by": decision.answered_by, "notices": _notices(state, decision)}
+    if not decision.calls:
+        return {**update, "text": decision.text}
+    return {**update, **_proposed(state, decision.calls, toolbox, policy_version)}
+
+
+def _turn(state: State, toolbox: Toolbox) -> Turn:
+    actions = [Action(**entry) for entry in state["actions"]]
+    results = [(action, result_of(state, action.action_id)) for action in actions]
+    return Turn(
+        message=state["message"],
+        window=tuple(Message(**entry) for entry in state.get("window", [])),
+        summary=state.get("summary", ""),
+        passages=tuple(Passage(**entry) for entry in state["passages"]),
+        operations=toolbox.operations(),
+        done=tuple(Done(action=action, result=result) for action, result in results if result),
+    )
+
+
+def _notices(state: State, decision: Decision) -> list[dict[str, object]]:
+    return [
+        *state["notices"],
+        *(new for notice in decision.notices if (new := notice.model_dump()) not in state["notices"]),
+    ]
+
+
+def _proposed(state: State, calls: tuple[Call, ...], toolbox: Toolbox, policy_version: str) -> Update:
+    step, actions, refused = state["step"] + 1, list(state["actions"]), {}
+    for index, call in enumerate(calls):
+        try:
+            action = toolbox.propose(
+                call,
+                run_id=state["run_id"],
+                step=step,
+                index=index,
+                thread_id=state["thread_id"],
+                requester=state["requester"],
+                policy=policy_version,
+            )
+        except InvalidInput as error:
+            action = _unusable(call, action_id=f"bad_{state['run_id']}_{step}_{index}", step=step)
+            result = Result(action_id=action.action_id, outcome="invalid", body=error.detail)
+            refused[action.action_id] = result.model_dump()
+        actions.append(action.model_dump())
+    return {"step": step, "actions": actions, "results": refused}
+
+
+def _unusable(call: Call, *, action_id: str, step: int) -> Action:
+    """Return a call that cannot be sent as an action without method and URL, so that reply and model can show it."""
+    try:
+        arguments = canonical(call.arguments)
+    except InvalidInput:
+        arguments = "{}"
+    return Action(
+        action_id=action_id,
+        service=call.service,
+        operation=call.operation,
+        method="",
+        url="",
+        arguments=arguments,
+        digest="",
+        effect="read",
+        step=step,
+    )
+
+
+def _stopped(state: State, max_steps: int) -> str:
+    count = len(state["actions"])
+    return (
+        f"I stopped after {max_steps} rounds of actions, which is this server's limit (MAX_STEPS), without an answer. "
+        f"{count} action{' was' if count == 1 else 's were'} taken or refused; they are listed with this reply."
+    )

@@ -1,0 +1,79 @@
+"""The HTTP shell: opens what the process needs, and lays the routes over it."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from api import approvals, operations, orchestrate, problems, services
+from api.guard import Guard
+from boot.container import Container, open_container
+from boot.logs import set_up_logs
+from boot.settings import Settings, read_settings
+from domain.errors import OrchestrationError
+
+log = structlog.get_logger("server")
+
+DESCRIPTION = """An agent server that acts on your services, asks a human where policy says so, and never lies about it.
+
+A message goes to `POST /orchestrate`. What comes back is a reply (200), or a pause (202) with the approvals a human
+has to decide; after the decision the run goes on by itself, and `POST /orchestrations/{id}/resume` returns its reply."""
+
+
+def create_app(settings: Settings, container: Container | None = None) -> FastAPI:
+    """Return the application; its lifespan opens a container unless it is given an open one."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with nullcontext(container) if container else open_container(settings) as app.state.container:
+            yield
+
+    app = FastAPI(title="AI Orchestration Layer", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
+    problems.install(app)
+    for family in (orchestrate, approvals, operations, services):
+        app.include_router(family.router)
+    return app
+
+
+def main() -> int:
+    """Serve until a signal says stop; returns the process's exit code."""
+    try:
+        settings = read_settings()
+        set_up_logs(level=settings.log_level, form=settings.log_format)
+        asyncio.run(serve(settings))
+    except OrchestrationError as error:
+        sys.stderr.write(f"Not started: {error.detail}\n")
+        return 2
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Serve on the configured address until a signal says stop; raises what keeps the server from starting."""
+    async with open_container(settings) as container:
+        config = uvicorn.Config(
+            create_app(settings, container),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=settings.log_level == "DEBUG",
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.shutdown_grace_seconds) + 1,
+        )
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, _noted)
+        log.info("serving", url=f"http://{settings.host}:{settings.port}")
+        await uvicorn.Server(config).serve()
+
+
+def _noted(*_: object) -> None:
+    """Take a signal without dying of it: uvicorn raises it once more when it has stopped, and stores are still open."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

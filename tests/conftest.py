@@ -1,0 +1,23 @@
+"""What the flow tests share: the demo services, and the real server on them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import Served, served, settings_for
+from tests.services import DemoServices, demo_services
+
+
+@pytest.fixture
+async def demo(tmp_path: Path) -> AsyncIterator[DemoServices]:
+    """The four demo services, over real HTTP, on data of their own."""
+    async with demo_services(tmp_path / "demo") as services:
+        yield services
+
+
+@pytest.fixture
+async def server(tmp_path: Path, demo: DemoServices) -> AsyncIterator[Served]:
+    """The real server on embedded defaults and the demo services."""
+    async with served(settings_for(tmp_path / "data", demo)) as running:
+        yield running

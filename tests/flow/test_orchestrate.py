@@ -1,0 +1,79 @@
+"""A message in, actions on services, a reply out."""
+
+from pathlib import Path
+
+from tests.asking import ask
+from tests.running import Served, served, settings_for
+from tests.services import DemoServices
+
+
+async def test_a_question_is_answered_with_what_the_service_really_holds(server: Served, demo: DemoServices) -> None:
+    answer = await ask(server.client, "which pets are available?")
+    body = answer.json()
+    pets = (await server.client.get(f"{demo['petstore']}/api/v3/pet/findByStatus?status=available")).json()
+    assert answer.status_code == 200
+    assert body["status"] == "completed"
+    assert [pet["name"] for pet in pets if pet["name"] not in body["reply"]] == []
+    (action,) = body["actions"]
+    assert (action["service"], action["operation"]) == ("petstore", "findPetsByStatus")
+    assert action["arguments"] == {"status": "available"}
+    assert (action["status"], action["http_status"]) == ("executed", 200)
+    assert action["duration_ms"] > 0
+
+
+async def test_a_reply_says_what_answered_and_what_was_missing(server: Served) -> None:
+    body = (await ask(server.client, "which pets are available?")).json()
+    assert body["answered_by"] == "embedded planner"
+    assert {(notice["port"], notice["mode"]) for notice in body["degraded"]} == {
+        ("model", "embedded"),
+        ("knowledge", "embedded"),
+    }
+
+
+async def test_two_questions_in_one_message_call_two_services_in_a_stable_order(server: Served) -> None:
+    for session in ("a", "b"):
+        answer = await ask(server.client, "is there a red car, and is pet 3 still available?", session_id=session)
+        actions = answer.json()["actions"]
+        assert [action["service"] for action in actions] == ["vehicles", "petstore"]
+        assert [action["status"] for action in actions] == ["executed", "executed"]
+
+
+async def test_actions_go_one_after_the_other_when_parallel_is_off(tmp_path: Path, demo: DemoServices) -> None:
+    async with served(settings_for(tmp_path / "data", demo, enable_parallel=False)) as server:
+        answer = await ask(server.client, "is there a red car, and is pet 3 still available?")
+        assert [action["service"] for action in answer.json()["actions"]] == ["vehicles", "petstore"]
+        assert (await server.client.get("/feature-status")).json()["available"]["parallel"] is False
+
+
+async def test_a_second_message_knows_the_first(server: Served) -> None:
+    await ask(server.client, "show order 1001")
+    second = (await ask(server.client, "and what did I ask before?")).json()
+    assert "show order 1001" in second["reply"]
+    other = (await ask(server.client, "what did I ask before?", session_id="s2")).json()
+    assert "1001" not in other["reply"]
+
+
+async def test_a_conversation_is_known_after_a_restart(tmp_path: Path, demo: DemoServices) -> None:
+    settings = settings_for(tmp_path / "data", demo)
+    async with served(settings) as server:
+        await ask(server.client, "show order 1001")
+    async with served(settings) as server:
+        body = (await ask(server.client, "what did I ask before?")).json()
+        transcript = (await server.client.get("/orchestrations?session_id=s1&user_id=1")).json()
+    assert "show order 1001" in body["reply"]
+    assert [run["message"] for run in transcript["orchestrations"]] == ["what did I ask before?", "show order 1001"]
+
+
+async def test_a_service_that_is_down_is_said_to_be_down(server: Served, demo: DemoServices) -> None:
+    await demo.stop("petstore")
+    body = (await ask(server.client, "which pets are available?")).json()
+    assert body["status"] == "completed"
+    assert body["actions"][0]["status"] == "failed"
+    assert "petstore" in body["reply"]
+
+
+async def test_what_fits_no_operation_is_answered_with_what_can_be_done(server: Served) -> None:
+    body = (await ask(server.client, "tell me a joke")).json()
+    assert body["status"] == "completed"
+    assert body["actions"] == []
+    assert body["reply"]
