@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -68,7 +69,21 @@ async def serve(settings: Settings) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, _noted)
         log.info("serving", url=f"http://{settings.host}:{settings.port}")
-        await uvicorn.Server(config).serve()
+        await Server(config, container).serve()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but readers of streams are let go at once instead of being cut off."""
+
+    def __init__(self, config: uvicorn.Config, container: Container) -> None:
+        super().__init__(config)
+        self._container = container
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop taking requests, and dismiss the readers."""
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._container.orchestrations.dismiss)
 
 
 def _noted(*_: object) -> None:

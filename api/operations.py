@@ -52,5 +52,9 @@ async def problem_type(name: str) -> dict[str, str | int]:
     """Explain the type of a problem."""
     for error in STATUS:
         if name_of(error) == name:
-            return {"type": f"/problems/{name}", "status": status_of(error), "meaning": (error.__doc__ or "").split("\n")[0]}
+            return {
+                "type": f"/problems/{name}",
+                "status": status_of(error),
+                "meaning": (error.__doc__ or "").split("\n")[0],
+            }
     raise NotFound("There is no such type of problem.")

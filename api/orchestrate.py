@@ -74,7 +74,9 @@ async def orchestration(orchestration_id: str, container: Opened, principal: Cal
     return JSONResponse(_shown(await container.runs.get(orchestration_id, owner=principal.sees())))
 
 
-@router.get("/orchestrations/{orchestration_id}/stream", response_class=EventSourceResponse, responses=EVENTS | problems(404))
+@router.get(
+    "/orchestrations/{orchestration_id}/stream", response_class=EventSourceResponse, responses=EVENTS | problems(404)
+)
 async def orchestration_stream(
     orchestration_id: str, container: Opened, principal: Caller, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
@@ -85,7 +87,9 @@ async def orchestration_stream(
     return await _stream(container, principal, orchestration_id, after)
 
 
-@router.post("/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | problems(404))
+@router.post(
+    "/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | problems(404)
+)
 async def resume(orchestration_id: str, container: Opened, principal: Caller) -> Response:
     """Wait for a run and return its reply: joins it while it runs, sets it going if its approvals are decided."""
     return _reply(await container.orchestrations.resume(orchestration_id, owner=principal.sees()))

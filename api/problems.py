@@ -27,6 +27,7 @@ STATUS: dict[type[errors.OrchestrationError], int] = {
     errors.AlreadyDecided: 409,
     errors.Duplicate: 409,
     errors.RunFailed: 500,
+    errors.RunInterrupted: 503,
     errors.ConfigurationError: 500,
     errors.StoreError: 500,
     errors.StoreUnavailable: 503,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,9 +71,9 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
     """Open everything and close it again; raises `ConfigurationError` or `StoreUnavailable` where it cannot."""
     keys = _keys(settings)
     async with AsyncExitStack() as stack:
-        data_dir = stack.enter_context(claimed(settings.data_dir))
+        data_dir = await stack.enter_async_context(claimed(settings.data_dir))
         parts, runs, approvals, services, model = await open_parts(settings, stack, data_dir, clock)
-        saver = await stack.enter_async_context(_saver(settings, data_dir))
+        saver = await stack.enter_async_context(open_saver(settings, data_dir))
         execution = Execution(
             graph=build(parts, checkpointer=saver),
             runs=runs,
@@ -83,15 +83,11 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             parallel=settings.enable_parallel,
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        orchestrations = Orchestrations(
-            execution, locks=Locks(), tasks=tasks, queue_seconds=settings.queue_seconds
-        )
+        orchestrations = Orchestrations(execution, locks=Locks(), tasks=tasks, queue_seconds=settings.queue_seconds)
         stack.push_async_callback(orchestrations.close, grace_seconds=settings.shutdown_grace_seconds)
         stack.callback(tasks.create_task(_tend(orchestrations)).cancel)
         ports = _ports(settings, data_dir, clock())
-        status = Status(
-            settings=settings, services=services, model=model, ports=ports, opened_at=clock(), clock=clock
-        )
+        status = Status(settings=settings, services=services, model=model, ports=ports, opened_at=clock(), clock=clock)
         await _announce(status)
         await orchestrations.catch_up()
         yield Container(
@@ -112,8 +108,9 @@ async def open_parts(
     settings: Settings, stack: AsyncExitStack, data_dir: Path, clock: Callable[[], datetime]
 ) -> tuple[Parts, Runs, Approvals, Services, TunableModel]:
     """Open what the nodes are given, and the records beside it; the stack closes it."""
-    policy = load_policy(settings.policy_file)
-    configured = load_services(settings.services_file, settings.variables())
+    policy = await asyncio.to_thread(load_policy, settings.policy_file)
+    variables = await asyncio.to_thread(settings.variables)
+    configured = await asyncio.to_thread(load_services, settings.services_file, variables)
     database = await stack.enter_async_context(open_documents(data_dir / "documents.sqlite"))
     runs, approvals, ledger = Runs(database), Approvals(database), Ledger(database)
     for records in (runs, approvals, ledger):
@@ -162,13 +159,16 @@ def load_policy(path: Path) -> Policy:
 def _keys(settings: Settings) -> Keys:
     keys = parse_keys(settings.api_keys.get_secret_value())
     if keys.are_absent and settings.environment == "production":
-        raise ConfigurationError("ENVIRONMENT=production needs API_KEYS; make one with `python -m boot.keys NAME ROLE`.")
+        raise ConfigurationError(
+            "ENVIRONMENT=production needs API_KEYS; make one with `python -m boot.keys NAME ROLE`."
+        )
     if keys.are_absent:
         log.warning("open_to_everybody", reason="API_KEYS is not set; fine for development only")
     return keys
 
 
-def _saver(settings: Settings, data_dir: Path) -> Any:
+def open_saver(settings: Settings, data_dir: Path) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
+    """Return where checkpoints go, not opened yet: a file, or memory where checkpointing is switched off."""
     if settings.enable_checkpointing:
         return open_sqlite_saver(data_dir / "checkpoints.sqlite")
     return open_memory_saver()
@@ -201,7 +201,11 @@ async def _announce(status: Status) -> None:
         tell(f"{port.port}_ready", mode=port.mode, form=port.form, reason=port.reason)
     for probe in await status.services.health():
         tell = log.info if probe.status == "healthy" else log.warning
-        tell("service_ready" if probe.status == "healthy" else "service_unhealthy", service=probe.service, detail=probe.detail)
+        tell(
+            "service_ready" if probe.status == "healthy" else "service_unhealthy",
+            service=probe.service,
+            detail=probe.detail,
+        )
     log.info("operations_ready", count=len(status.services.operations()))
 
 

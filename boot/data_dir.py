@@ -1,22 +1,23 @@
 """The folder of the embedded stores, for one process at a time."""
 
+import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from domain.errors import ConfigurationError
 
 
-@contextmanager
-def claimed(path: Path) -> Iterator[Path]:
+@asynccontextmanager
+async def claimed(path: Path) -> AsyncIterator[Path]:
     """Make the folder and hold it; raises `ConfigurationError` if it cannot be written or another server holds it.
 
     Two servers on one folder would each take the other's runs for runs that a crash left behind.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
         handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(f"DATA_DIR {path} cannot be written: {error.strerror}.") from error

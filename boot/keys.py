@@ -63,7 +63,9 @@ def main() -> None:
         parser.error("the name may hold letters, digits and _ . - only")
     key = secrets.token_urlsafe(32)
     digest = hashlib.sha256(key.encode()).hexdigest()
-    sys.stdout.write(f"key (shown only now):  {key}\nentry for API_KEYS:    {given.name}:{'+'.join(given.roles)}:{digest}\n")
+    sys.stdout.write(
+        f"key (shown only now):  {key}\nentry for API_KEYS:    {given.name}:{'+'.join(given.roles)}:{digest}\n"
+    )
 
 
 if __name__ == "__main__":

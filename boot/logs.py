@@ -28,7 +28,9 @@ def set_up_logs(*, level: str, form: Literal["console", "json"]) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+                structlog.processors.JSONRenderer()
+                if form == "json"
+                else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
             ],
         )
     )

@@ -63,7 +63,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body taken")
     shutdown_grace_seconds: float = Field(5.0, ge=0, description="How long runs may finish when the server stops")
 
-
     def variables(self) -> Mapping[str, str]:
         """Return what the services file may refer to: the environment, the `.env` file, and the URLs given here."""
         urls = {name.upper(): value for name, value in self if name.endswith("_url") and value}

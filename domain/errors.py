@@ -88,6 +88,10 @@ class RunFailed(OrchestrationError):
     """The run ended by a defect of ours; the log tells which."""
 
 
+class RunInterrupted(OrchestrationError):
+    """The server stops while the run is under way; the run goes on when it is back."""
+
+
 class ConfigurationError(OrchestrationError):
     """The server cannot start with these settings or files."""
 

@@ -29,6 +29,7 @@ class Log:
         self._events: list[Event] = []
         self._attempt, self._number = START
         self._open = False
+        self._dismissed = False
         self._changed = asyncio.Event()
 
     def reopen(self, attempt: int) -> None:
@@ -48,14 +49,19 @@ class Log:
         self._open = False
         self._wake()
 
+    def dismiss(self) -> None:
+        """Let every reader go now, whatever is still to come: the server stops."""
+        self._dismissed = True
+        self._wake()
+
     async def follow(self, after: Position = START) -> AsyncIterator[Event]:
-        """Yield every event behind a position, then the coming ones, until the attempt ends."""
+        """Yield every event behind a position, then the coming ones, until the attempt ends or readers are dismissed."""
         while True:
             changed, is_open = self._changed, self._open
             for event in [each for each in self._events if each.position > after]:
                 after = event.position
                 yield event
-            if not is_open:
+            if not is_open or self._dismissed:
                 return
             await changed.wait()
 

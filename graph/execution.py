@@ -71,7 +71,9 @@ class Execution:
             asked = [each for each in await self.approvals.of_run(live.run.run_id) if each.request_id in gates]
             if waiting := [each for each in asked if each.state == "pending"]:
                 return await self._leave(live, "awaiting_approval", values, waiting)
-            values = await self._segment(live, Command(resume={gates[each.request_id]: _answer(each) for each in asked}))
+            values = await self._segment(
+                live, Command(resume={gates[each.request_id]: _answer(each) for each in asked})
+            )
         return await self._leave(live, "completed", values, [])
 
     async def _goes_on(self, live: Live) -> Values:

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Any
 
-from domain.errors import OrchestrationError, RunFailed
+from domain.errors import OrchestrationError, RunInterrupted
 from domain.runs import Run
 from graph.events import Log
 
@@ -107,7 +107,12 @@ class Lives:
     def rest(self, live: Live) -> None:
         """Put a run to rest; an attempt that ended without a word tells its readers so."""
         if live.is_running:
-            live.settle(live.run, RunFailed("The server stopped; the run goes on when it is back."))
+            live.settle(
+                live.run,
+                RunInterrupted(
+                    "The server stops; the run goes on when it is back.", extra={"orchestration_id": live.run.run_id}
+                ),
+            )
         live.task = None
         self._running.pop(live.run.run_id, None)
         self._resting[live.run.run_id] = live

@@ -60,9 +60,7 @@ class Orchestrations:
         queue_seconds: How long a message waits for the run before it on its thread.
     """
 
-    def __init__(
-        self, execution: Execution, *, locks: Locks, tasks: asyncio.TaskGroup, queue_seconds: float
-    ) -> None:
+    def __init__(self, execution: Execution, *, locks: Locks, tasks: asyncio.TaskGroup, queue_seconds: float) -> None:
         self._execution = execution
         self._runs = execution.runs
         self._approvals = execution.approvals
@@ -153,6 +151,11 @@ class Orchestrations:
             else:
                 self.wake(run.run_id)
 
+    def dismiss(self) -> None:
+        """Let everybody go who reads a stream: the server stops, and they may come back with their last event's id."""
+        for live in self._lives.running():
+            live.log.dismiss()
+
     async def close(self, *, grace_seconds: float) -> None:
         """Let what is under way finish for a while; what does not is picked up by the next process."""
         running = [live.task for live in self._lives.running() if live.task]
@@ -221,5 +224,12 @@ class Orchestrations:
         if run.status != "awaiting_approval":
             return run
         await self._approvals.cancel(run.run_id)
-        reply = {**(run.reply or run.shown()), "status": "cancelled", "reply": "This run was cancelled.", "approvals": []}
-        return await self._runs.leave(run, "cancelled", at=self._clock(), reply=reply) or await self._runs.get(run.run_id)
+        reply = {
+            **(run.reply or run.shown()),
+            "status": "cancelled",
+            "reply": "This run was cancelled.",
+            "approvals": [],
+        }
+        return await self._runs.leave(run, "cancelled", at=self._clock(), reply=reply) or await self._runs.get(
+            run.run_id
+        )

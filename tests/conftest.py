@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.running import Served, served, settings_for
 from tests.services import DemoServices, demo_services
@@ -20,4 +21,15 @@ async def demo(tmp_path: Path) -> AsyncIterator[DemoServices]:
 async def server(tmp_path: Path, demo: DemoServices) -> AsyncIterator[Served]:
     """The real server on embedded defaults and the demo services."""
     async with served(settings_for(tmp_path / "data", demo)) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """One server for a whole module, whose tests keep out of each other's sessions.
+
+    Such a module says `pytestmark = pytest.mark.asyncio(loop_scope="module")`.
+    """
+    folder = tmp_path_factory.mktemp("shared")
+    async with demo_services(folder / "demo") as services, served(settings_for(folder / "data", services)) as running:
         yield running

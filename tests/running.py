@@ -56,7 +56,7 @@ class Served:
 async def served(settings: Settings) -> AsyncIterator[Served]:
     """Serve in this process on a free port."""
     async with open_container(settings) as container:
-        listener = socket.socket()
+        listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY on these only
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(create_app(settings, container), log_config=None, timeout_graceful_shutdown=2)
@@ -87,12 +87,8 @@ class Process:
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "server.py",
-            cwd=ROOT,
-            env={**os.environ, **self.environment, "PORT": str(self.port), "LOG_LEVEL": "WARNING"},
-        )
+        environment = {**os.environ, **self.environment, "PORT": str(self.port), "LOG_LEVEL": "WARNING"}
+        self.process = await asyncio.create_subprocess_exec(sys.executable, "server.py", cwd=ROOT, env=environment)
         async with httpx2.AsyncClient(trust_env=False) as client, asyncio.timeout(60):
             while not await _answers(client, f"{self.url}/health"):
                 assert self.process.returncode is None, "the server ended while it started"
@@ -104,6 +100,16 @@ class Process:
         if self.process.returncode is None:
             self.process.send_signal(how)
         return await self.process.wait()
+
+
+async def refused(**environment: str) -> str:
+    """Start a server that must not start, and return what it says."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "server.py", cwd=ROOT, env={**os.environ, **environment}, stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await process.communicate()
+    assert process.returncode == 2
+    return told.decode()
 
 
 @asynccontextmanager

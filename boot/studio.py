@@ -1,0 +1,42 @@
+"""LangGraph Studio: what `langgraph dev` serves, named in `langgraph.json`; see docs/decisions/0003-studio-checkpointer.md."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from boot.container import open_parts, open_saver, utc_now
+from boot.data_dir import claimed
+from boot.settings import read_settings
+from domain.errors import ConfigurationError
+from graph.build import Graph, build
+
+_opened: list[
+    Graph
+] = []  # the graph of this process, from `checkpointer` to `graph`: no argument leads from one to the other
+
+
+@asynccontextmanager
+async def checkpointer() -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """Open everything the graph needs, and yield where its checkpoints go.
+
+    `langgraph dev` enters this once, before it asks for the graph, and leaves it when it stops. Studio has a folder of
+    its own below DATA_DIR, so that it runs beside the server. Raises `ConfigurationError` or `StoreUnavailable`.
+    """
+    settings = await asyncio.to_thread(read_settings)
+    async with AsyncExitStack() as stack:
+        data_dir = await stack.enter_async_context(claimed(settings.data_dir / "studio"))
+        parts, *_ = await open_parts(settings, stack, data_dir, utc_now)
+        saver = await stack.enter_async_context(open_saver(settings, data_dir))
+        _opened.append(build(parts, checkpointer=None))
+        stack.callback(_opened.clear)
+        yield saver
+
+
+def graph() -> Graph:
+    """Return the graph that `checkpointer` opened; it is asked for at every request, and opens nothing."""
+    if not _opened:
+        raise ConfigurationError("langgraph.json must name `boot.studio.checkpointer`: it opens what the graph needs.")
+    return _opened[0]
