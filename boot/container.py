@@ -25,6 +25,7 @@ from checkpoints.locks import Locks
 from checkpoints.runs import Runs
 from checkpoints.saver import open_memory_saver, open_sqlite_saver
 from domain.errors import ConfigurationError, StoreError
+from domain import ports as domain_ports
 from domain.policy import Policy
 from graph.build import Parts, build
 from graph.execution import Execution
@@ -55,7 +56,7 @@ class Container:
     runs: Runs
     approvals: Approvals
     orchestrations: Orchestrations
-    toolbox: Toolbox
+    toolbox: domain_ports.Toolbox
     services: Services
     status: Status
 
@@ -98,7 +99,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             runs=runs,
             approvals=approvals,
             orchestrations=orchestrations,
-            toolbox=Toolbox(services),
+            toolbox=parts.toolbox,
             services=services,
             status=status,
         )

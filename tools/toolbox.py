@@ -1,6 +1,7 @@
 """What nodes can reach: the operations of all services, as proposals first and as calls later."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 
 from domain.actions import Action, Call, Operation, Result, action_digest
@@ -40,7 +41,7 @@ class Toolbox:
             policy: The version of the policy in force.
         """
         operation = self._wanted(call)
-        arguments: dict[str, JSON] = self._check(operation)(call.arguments)
+        text, arguments = _frozen(self._check(operation)(call.arguments))
         wire = self._placed(operation, arguments)
         return Action(
             action_id=f"act_{digest([run_id, step, index])[:24]}",
@@ -48,7 +49,7 @@ class Toolbox:
             operation=operation.name,
             method=operation.method,
             url=wire.url,
-            arguments=canonical(arguments),
+            arguments=text,
             digest=action_digest(
                 service=operation.service,
                 operation=operation.name,
@@ -61,6 +62,7 @@ class Toolbox:
             ),
             effect=operation.effect,
             step=step,
+            idempotency_key=operation.idempotency_key,
         )
 
     async def execute(self, action: Action, *, idempotency_key: str | None) -> Result:
@@ -150,6 +152,12 @@ class Toolbox:
             return None
         now, then = (operation.method, wire.url, operation.effect), (action.method, action.url, action.effect)
         return wire if now == then else None
+
+
+def _frozen(arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
+    """Return arguments as canonical text, and as `execute` will read them back from it: in the same order."""
+    text = canonical(arguments)
+    return text, dict(json.loads(text))
 
 
 def _told(answer: Answer) -> str:
