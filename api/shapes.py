@@ -25,7 +25,7 @@ class Given(BaseModel):
 class MessageIn(Given):
     """One message of a user.
 
-    `on_busy` says what happens while another run of the session is under way: wait for it (bounded), refuse, or cancel it.
+    `on_busy` says what happens while another run of the session is under way: wait for it (bounded), refuse, cancel it.
     `on_pending` says what happens while the session waits for a human: refuse, or withdraw the request.
     """
 

@@ -50,7 +50,7 @@ def _entry(entry: str, number: int) -> tuple[str, Principal]:
         raise ConfigurationError(
             f"API_KEYS: entry {number} is not `name:role+role:sha256` with roles of {', '.join(ROLES)}."
         )
-    return digest, Principal(name=name, roles=frozenset(cast(list[Role], names)))
+    return digest, Principal(name=name, roles=frozenset(cast("list[Role]", names)))
 
 
 def main() -> None:

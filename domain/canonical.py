@@ -23,8 +23,14 @@ def canonical(value: JSON) -> str:
 
 def parsed(text: str) -> JSON:
     """Return the JSON value a canonical text stands for."""
-    value: JSON = json.loads(text)
+    value: JSON = json.loads(text, parse_int=_number)
     return value
+
+
+def _number(digits: str) -> int | float:
+    """Return a whole number; beyond 2**53 only a float can have been written, and a float it becomes again."""
+    number = int(digits)
+    return number if abs(number) < 2**53 else float(number)
 
 
 def digest(value: JSON) -> str:

@@ -32,7 +32,7 @@ def free_port() -> int:
 def settings_for(data_dir: Path, urls: Mapping[str, str], **changes: Any) -> Settings:
     """Return settings for a server on its own data and the given services."""
     given = {"data_dir": data_dir, "services_file": ROOT / "services.yaml", "policy_file": ROOT / "policy.yaml"}
-    return Settings(_env_file=None, **{**given, **_urls(urls), **changes})  # type: ignore[call-arg]  # pydantic-settings' own argument
+    return Settings(_env_file=None, **{**given, **_urls(urls), **changes})
 
 
 class Deaf(uvicorn.Server):
@@ -64,7 +64,7 @@ async def served(settings: Settings) -> AsyncIterator[Served]:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
-                while not server.started:
+                while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
                     await asyncio.sleep(0.005)
                 yield Served(url, client, container)
         finally:

@@ -25,7 +25,7 @@ def test_every_setting_is_in_the_table_of_the_readme() -> None:
 
 
 def test_every_route_is_in_the_table_of_the_readme() -> None:
-    paths = cast(dict[str, dict[str, Any]], create_app(Settings(_env_file=None)).openapi()["paths"])
+    paths = cast("dict[str, dict[str, Any]]", create_app(Settings(_env_file=None)).openapi()["paths"])
     routes = [f"`{method.upper()} {path}`" for path, methods in paths.items() for method in methods]
     assert [route for route in routes if route not in README] == []
 

@@ -157,7 +157,8 @@ class Toolbox:
 def _frozen(arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
     """Return arguments as canonical text, and as `execute` will read them back from it: in the same order."""
     text = canonical(arguments)
-    return text, dict(json.loads(text))
+    again = parsed(text)
+    return text, again if isinstance(again, dict) else {}
 
 
 def _told(answer: Answer) -> str:
@@ -165,7 +166,7 @@ def _told(answer: Answer) -> str:
     text = answer.text
     if len(text) <= KEPT_BYTES and "json" in answer.headers.get("content-type", "").lower():
         try:
-            text = canonical(parsed(text))
+            text = canonical(json.loads(text))
         except (ValueError, RecursionError, InvalidInput):  # not JSON after all, or numbers it cannot carry exactly
             text = answer.text
     raw = text.encode(errors="replace")

@@ -37,7 +37,7 @@ async def test_an_approved_run_goes_on_by_itself(server: Served, demo: DemoServi
     run_id, request_id = await paused(server.client)
     await decide(server.client, request_id)
     async with asyncio.timeout(10):
-        while (await server.client.get(f"/orchestrations/{run_id}")).json()["status"] != "completed":
+        while (await server.client.get(f"/orchestrations/{run_id}")).json()["status"] != "completed":  # noqa: ASYNC110  # another process ends it
             await asyncio.sleep(0.02)
     assert len(await refunds(demo["cloudapp"])) == 1
 

@@ -25,7 +25,7 @@ async def restarted(process: Process) -> None:
 async def ended(client: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:
     """Wait for a run to end by itself."""
     async with asyncio.timeout(20):
-        while (run := (await client.get(f"/orchestrations/{run_id}")).json())["status"] == "running":
+        while (run := (await client.get(f"/orchestrations/{run_id}")).json())["status"] == "running":  # noqa: ASYNC110  # another process ends it
             await asyncio.sleep(0.05)
     body: dict[str, Any] = run
     return body

@@ -28,7 +28,7 @@ async def test_a_service_that_was_down_at_the_start_is_unhealthy_and_comes_back(
         assert health["details"]["vehicles"]
         await demo.start("vehicles")
         async with asyncio.timeout(20):
-            while (await server.client.get("/health")).json()["status"] != "healthy":
+            while (await server.client.get("/health")).json()["status"] != "healthy":  # noqa: ASYNC110  # another process ends it
                 await asyncio.sleep(0.1)
         body = (await ask(server.client, "is there a red car?")).json()
     assert [action["status"] for action in body["actions"]] == ["executed"]
