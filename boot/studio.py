@@ -1,4 +1,4 @@
-"""LangGraph Studio: what `langgraph dev` serves, named in `langgraph.json`; see docs/decisions/0003-studio-checkpointer.md."""
+"""LangGraph Studio: what `langgraph.json` names for `langgraph dev` (docs/decisions/0003-studio-checkpointer.md)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,9 +13,8 @@ from boot.settings import read_settings
 from domain.errors import ConfigurationError
 from graph.build import Graph, build
 
-_opened: list[
-    Graph
-] = []  # the graph of this process, from `checkpointer` to `graph`: no argument leads from one to the other
+_opened: list[Graph] = []
+"""How `checkpointer` hands the graph to `graph`, at most one: `langgraph dev` passes nothing from one to the other."""
 
 
 @asynccontextmanager

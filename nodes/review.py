@@ -2,13 +2,29 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.actions import Action
 from domain.approvals import RELEASED, Approval, Verdict, one_line, request_id_of
 from domain.policy import Policy, Rule
 from domain.ports import Approvals
 from domain.state import Entry, State, Update, open_actions
+
+NOTE_CHARS = 4_000
+"""Longest note that comes with an answer; `VerdictIn` in `api/shapes.py` agrees."""
+
+EXAMPLE = 'A yes reads {"approved": true, "approver_id": 1}.'
+
+
+class Answer(BaseModel):
+    """What a human says straight to the graph (LangGraph Studio): as strict as the route that takes a decision."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    approved: bool
+    approver_id: int = Field(0, ge=0, le=2**53 - 1)
+    approval_notes: str = Field("", max_length=NOTE_CHARS)
 
 
 async def review(state: State, *, policy: Policy, approvals: Approvals, clock: Callable[[], datetime]) -> Update:
@@ -30,9 +46,13 @@ async def review(state: State, *, policy: Policy, approvals: Approvals, clock: C
 async def _asked(
     state: State, action: Action, rule: Rule, policy: Policy, approvals: Approvals, now: datetime
 ) -> Entry:
-    record = await approvals.ask(_request(state, action, rule, policy, now))
-    if record.state == "pending" and (answer := state.get("answers", {}).get(action.action_id)):
-        record = await approvals.settle(record.request_id, _verdict(answer, now))
+    request = _request(state, action, rule, policy, now)
+    record = await approvals.ask(request)
+    if record.state == "pending" and action.action_id in (answers := state.get("answers", {})):
+        record = await approvals.settle(record.request_id, _verdict(answers[action.action_id], now))
+        if record.state == "pending":  # the answer came too late, and asking again would never end
+            await approvals.advance(record.request_id, of="pending", to="expired")
+            record = await approvals.ask(request)
     return {
         "outcome": _outcome(record),
         "approval_id": record.request_id,
@@ -53,15 +73,18 @@ def _message(record: Approval) -> str:
     return record.verdict.approval_notes if record.verdict else record.reason
 
 
-def _verdict(answer: dict[str, Any], now: datetime) -> Verdict:
-    """Return an answer given straight to the graph (LangGraph Studio); anything but a clear yes is a no."""
-    return Verdict(
-        approved=answer.get("approved") is True,
-        approver_id=int(answer.get("approver_id", 0)),
-        approval_notes=str(answer.get("approval_notes", "")),
-        decided_by="studio",
-        decided_at=now,
-    )
+def _verdict(given: object, now: datetime) -> Verdict:
+    """Return an answer given straight to the graph as a verdict; whatever is not a clear yes is a no that says why."""
+    try:
+        answer = Answer.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(_wrong(each["loc"], each["msg"]) for each in error.errors()[:3])
+        answer = Answer(approved=False, approval_notes=f"Taken for a no: {wrong}. {EXAMPLE}"[:NOTE_CHARS])
+    return Verdict(**answer.model_dump(), decided_by="studio", decided_at=now)
+
+
+def _wrong(place: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, place))}: {message}" if place else "the answer is not an object"
 
 
 def _request(state: State, action: Action, rule: Rule, policy: Policy, now: datetime) -> Approval:

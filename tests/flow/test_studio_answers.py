@@ -1,0 +1,96 @@
+"""Answers given straight to the graph, as LangGraph Studio gives them: only a clear yes in time is a yes."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from boot.container import open_parts
+from graph.build import Graph, build
+from tests.asking import REFUND, refunds
+from tests.running import settings_for
+from tests.services import DemoServices
+
+CONFIG: Any = {"configurable": {"thread_id": "t1"}}
+
+
+@dataclass
+class Clock:
+    """A time that moves when told."""
+
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Asked:
+    """A graph that waits for a human at one refund."""
+
+    graph: Graph
+    clock: Clock
+    interrupt_id: str
+
+    async def answer(self, answer: Any) -> dict[str, Any]:
+        return await self.graph.ainvoke(Command(resume={self.interrupt_id: answer}), CONFIG)
+
+
+@pytest.fixture
+async def asked(tmp_path: Path, demo: DemoServices) -> AsyncIterator[Asked]:
+    clock = Clock()
+    async with AsyncExitStack() as stack:
+        parts, *_ = await open_parts(settings_for(tmp_path, demo), stack, tmp_path, clock)
+        graph = build(parts, checkpointer=InMemorySaver())
+        output = await graph.ainvoke({"message": REFUND}, CONFIG)
+        yield Asked(graph, clock, output["__interrupt__"][0].id)
+
+
+async def test_a_clear_yes_is_a_yes(asked: Asked, demo: DemoServices) -> None:
+    output = await asked.answer({"approved": True, "approver_id": 1, "approval_notes": "ok"})
+    assert [result["outcome"] for result in output["results"].values()] == ["executed"]
+    assert len(await refunds(demo["cloudapp"])) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param("approve", id="a word"),
+        pytest.param("", id="an empty text"),
+        pytest.param(None, id="null"),
+        pytest.param(True, id="a bare true"),
+        pytest.param(1, id="a number"),
+        pytest.param([{"type": "accept"}], id="a list"),
+        pytest.param({}, id="an empty object"),
+        pytest.param({"approver_id": 1}, id="no word on approval"),
+        pytest.param({"approved": "true", "approver_id": 1}, id="a text that says true"),
+        pytest.param({"approved": 1, "approver_id": 1}, id="a number for true"),
+        pytest.param({"approved": True, "approver_id": "x"}, id="an approver that is no number"),
+        pytest.param({"approved": True, "approver_id": 2**60}, id="an approver beyond every bound"),
+        pytest.param({"approved": True, "approval_notes": "n" * 4_001}, id="a note beyond every bound"),
+        pytest.param({"approved": True, "amount": 400}, id="an edit that nobody would make"),
+    ],
+)
+async def test_whatever_is_not_a_clear_yes_is_a_no_that_says_why(
+    asked: Asked, demo: DemoServices, answer: object
+) -> None:
+    output = await asked.answer(answer)
+    (verdict,) = output["verdicts"].values()
+    assert verdict["outcome"] == "rejected"
+    assert verdict["message"].startswith("Taken for a no: ")
+    assert verdict["message"] in output["reply"]
+    assert await refunds(demo["cloudapp"]) == []
+
+
+async def test_a_yes_that_comes_too_late_ends_the_waiting(asked: Asked, demo: DemoServices) -> None:
+    asked.clock.now += timedelta(days=2)
+    output = await asked.answer({"approved": True, "approver_id": 1})
+    assert [verdict["outcome"] for verdict in output["verdicts"].values()] == ["expired"]
+    assert "Nobody decided in time" in output["reply"]
+    assert await refunds(demo["cloudapp"]) == []
