@@ -10,6 +10,7 @@ from domain.conversation import Message, Turn
 from tools import english
 from tools.clauses import Clause
 from tools.indexing import Entry, Index
+from tools.lexing import LARGEST
 from tools.parameters import Parameter
 
 ASKED = re.compile(r"(?:^|\n)To [^\n]{1,200} I need: ([^\n]{1,400}?)\.(?:\s|$)")
@@ -87,10 +88,15 @@ def carried(parameter: Parameter, past: Past, index: Index) -> JSON:
     """Return the value an identifier had in an earlier call or its answer, None when it had none that fits."""
     entry = index.by_name.get((past.service, past.operation))
     for value in _candidates(parameter, past, entry):
-        right = isinstance(value, str) if parameter.kind == "string" else type(value) is int
-        if right and parameter.takes(value):
+        if _fits(value, parameter) and parameter.takes(value):
             return value
     return None
+
+
+def _fits(value: JSON, parameter: Parameter) -> bool:
+    if isinstance(value, str):
+        return parameter.kind == "string" and value.isprintable() and 0 < len(value) <= 200
+    return type(value) is int and parameter.kind == "integer" and abs(value) <= LARGEST
 
 
 def _candidates(parameter: Parameter, past: Past, entry: Entry | None) -> Iterator[JSON]:

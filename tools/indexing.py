@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
+from jsonschema import Draft202012Validator
+
 from domain.actions import Operation
+from domain.canonical import JSON
 from tools import english
 from tools.english import parts, stem
-from tools.parameters import Parameter, parameter
+from tools.parameters import UNUSABLE, Parameter, parameter
 
 WORD = re.compile(r"[^\W\d_]+")
+PLAIN_KEYWORDS = frozenset({"type", "properties", "required", "additionalProperties", "title", "description"})
 PREFIXES = frozenset({"api", "rest", "v", *"0123456789"})
 
 
@@ -51,6 +55,22 @@ class Entry:
     def lists(self) -> bool:
         """Whether it asks for many things rather than for one, as far as its path tells."""
         return self.reads and not self.operation.path.rstrip("/").endswith("}")
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether arguments that fit one by one fit together."""
+        return self.operation.arguments.keys() <= PLAIN_KEYWORDS
+
+    def accepts(self, arguments: dict[str, JSON]) -> bool:
+        """Tell whether arguments fit the operation's whole schema; none does an unusable one."""
+        try:
+            return self._validator.is_valid(arguments)
+        except UNUSABLE:
+            return False
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return Draft202012Validator(self.operation.arguments)
 
 
 class Index:

@@ -105,12 +105,15 @@ def planned(turn: Turn, text: str, index: Index) -> Plan:
 def _steps(found: Sequence[Clause], turn: Turn, index: Index) -> list[Step]:
     context = Context(index, lambda: earlier.calls(turn.window))
     steps: list[Step] = []
-    for clause in [one for one in found if not _small_talk([one])][:MOST_CLAUSES]:
+    requests = [one for one in found if not _small_talk([one])]
+    for clause in requests[:MOST_CLAUSES]:
         one = step(clause, context)
         if one.call:
             past = earlier.Past(one.call.service, one.call.operation, one.call.arguments, where="in this message")
             context.here.append(past)
         steps.append(one)
+    if len(requests) > MOST_CLAUSES:
+        steps.append(Step(requests[MOST_CLAUSES], says=(f"I read only the first {MOST_CLAUSES} requests.",)))
     return steps
 
 
@@ -185,10 +188,15 @@ def _unfit(steps: Sequence[Step], index: Index) -> str:
 
 
 def reply(turn: Turn, plan: Plan, index: Index) -> str:
-    """Return what the user is told: the report of what was done, or the plan's own words."""
+    """Return what the user is told: the plan's own words, or the report of what was done.
+
+    Where another model proposed some of the actions, the plan is not what was done, and its notes are left out.
+    """
     if not turn.done:
         return wording.bounded(plan.text or "\n".join(dict.fromkeys(plan.notes)))
-    return report(turn.done, [_asked(one, plan, index) for one in turn.done], plan.notes)
+    mine = {(one.call.service, one.call.operation) for one in plan.steps if one.call}
+    own = all((one.action.service, one.action.operation) in mine for one in turn.done)
+    return report(turn.done, [_asked(one, plan, index) for one in turn.done], plan.notes if own else ())
 
 
 def _asked(done: Done, plan: Plan, index: Index) -> Asked:

@@ -1,11 +1,12 @@
 """Turn each clause of a message into a call, a question for what is missing, or nothing."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 from domain.actions import Call
-from domain.canonical import JSON, canonical
+from domain.canonical import JSON
 from tools import english, wording
 from tools.clauses import Clause
 from tools.earlier import Past, carried, points_back
@@ -20,6 +21,7 @@ from tools.values import Filling, fitted
 OTHERWISE = 0.6
 """A complete read is taken instead of an incomplete one when its score is at least this share of it."""
 POSSESSIVE = frozenset({"their", "its", "his", "her", "whose"})
+SAME = frozenset({"same", "again", "too", "also", "ditto"})
 OPENERS = frozenset(
     {"and", "what", "whats", "how", "about", "then", "also", "same", "for", "the", "is", "ditto", "with"}
 )
@@ -138,9 +140,11 @@ def _turned_down(filling: Filling) -> str:
 
 
 def _calling(clause: Clause, filling: Filling, matches: tuple[Match, ...] = (), refused: tuple[str, ...] = ()) -> Step:
-    operation = filling.entry.operation
-    call = Call(service=operation.service, operation=operation.name, arguments=filling.arguments)
-    return Step(clause, call, filling.entry, (*refused, *filling.notes), matches)
+    entry, arguments = filling.entry, filling.arguments
+    if not entry.plain and not entry.accepts(arguments):
+        return Step(clause, entry=entry, says=(wording.incomplete(entry),), matches=matches)
+    call = Call(service=entry.operation.service, operation=entry.operation.name, arguments=arguments)
+    return Step(clause, call, entry, (*refused, *filling.notes), matches)
 
 
 def _refused(clause: Clause, index: Index) -> tuple[str, ...]:
@@ -211,8 +215,7 @@ def _pointed_at(clause: Clause, context: Context) -> Step | None:
 
 
 def _repeated(clause: Clause, entry: Entry, arguments: dict[str, JSON], past: Past) -> Step | None:
-    known = {one.name for one in entry.parameters}
-    if not arguments.keys() <= known or any(one.name not in arguments for one in entry.required):
+    if not entry.accepts(arguments):
         return None
     told = " and ".join(f"{name} {value}" for name, value in arguments.items())
     note = f"{told or entry.operation.name} taken from earlier {past.where}."
@@ -232,10 +235,10 @@ def _same_again(clause: Clause, context: Context) -> Step | None:
     if not filling.arguments.keys() <= past.arguments.keys() or any(one.place not in filling.used for one in found):
         return None
     arguments = {**past.arguments, **filling.arguments}
-    if entry.reads:
+    if entry.reads and entry.accepts(arguments):
         rest = {name: value for name, value in past.arguments.items() if name not in filling.arguments}
         return _again(clause, entry, arguments, rest, past)
-    if not any(token.plain in {"same", "again", "too", "also", "ditto"} for token in clause.words):
+    if entry.reads or not any(token.plain in SAME for token in clause.words):
         return None
     wanted = wording.request(entry, {name: str(value) for name, value in arguments.items()})
     return Step(
@@ -258,4 +261,4 @@ def _elliptic(clause: Clause, index: Index) -> bool:
 
 def signature(call: Call) -> tuple[str, str, str]:
     """Return what makes two calls the same."""
-    return call.service, call.operation, canonical(call.arguments)
+    return call.service, call.operation, json.dumps(call.arguments, sort_keys=True)

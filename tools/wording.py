@@ -13,7 +13,7 @@ MOST_CHARS = 2_000
 MOST_SHOWN = 8
 PASSAGE_CHARS = 600
 HONEST = (
-    "No language model is configured, so I match plain requests with the operations of the connected services by their"
+    "I answer without a language model: I match plain requests with the operations of the connected services by their"
     " words."
 )
 
@@ -111,6 +111,12 @@ def unplaced(words: Iterable[str], entry: Entry) -> str:
     told = ", ".join(f"“{word}”" for word in words)
     names = ", ".join(one.name for one in entry.parameters[:10]) or "nothing"
     return f"I did not understand {told} for {entry.operation.name}, so I called nothing. It takes: {names}."
+
+
+def incomplete(entry: Entry) -> str:
+    """Return that an operation wants more, or other, arguments than were given."""
+    names = ", ".join(one.name for one in entry.parameters[:10])
+    return f"That is not enough for {entry.operation.name}, so I called nothing. It takes: {names}."
 
 
 def quoted(passages: Sequence[Passage], telling: frozenset[str]) -> str:

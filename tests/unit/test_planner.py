@@ -136,17 +136,18 @@ UNCLEAR = [
     ("refund order 1001 with $5 and $6", "I did not understand “$6” for refundOrder"),
     ("refund order 1001 with 12,50", "I did not understand “12,50” for refundOrder"),
     ("refund order 99999999999999999999 with $5", "I did not understand “99999999999999999999”"),
+    ("refund order 9999999999999999 with $5", "I did not understand “9999999999999999”"),
     ("book room 12", "To book a room I need: check_in (as 2030-01-31), check_out (as 2030-01-31)."),
     ("book room 12 from 2030-02-30 to 2030-03-02", "I did not understand “2030-02-30”"),
     ("list pets", "To find Pets by status I need: status (available | pending | sold)."),
     ("which pets are not sold?", "I did not understand “not sold” for findPetsByStatus"),
     ("show Toyota vehicles", "I did not understand “Toyota” for listVehicles, so I called nothing."),
-    ("tell me a joke", "I found no operation for that. No language model is configured"),
+    ("tell me a joke", "I found no operation for that. I answer without a language model"),
     ("order a pizza", "I found no operation for that."),
     ("", "I found no operation for that."),
-    ("hello", "No language model is configured, so I match plain requests"),
-    ("help", "No language model is configured, so I match plain requests"),
-    ("what can you do?", "No language model is configured, so I match plain requests"),
+    ("hello", "I answer without a language model: I match plain requests"),
+    ("help", "I answer without a language model: I match plain requests"),
+    ("what can you do?", "I answer without a language model: I match plain requests"),
     ("thanks!", "You are welcome."),
 ]
 
@@ -156,6 +157,25 @@ def test_what_is_unclear_is_asked_or_admitted_and_nothing_is_called(sentence: st
     decision = decided(sentence)
     assert decision.calls == ()
     assert decision.text.startswith(answer)
+
+
+def test_at_most_five_requests_are_read_and_it_is_said_so() -> None:
+    decision = decided(". ".join(f"show order {number}" for number in range(1, 9)), operations=DEMO)
+    assert said(decision) == [("getOrder", {"order_id": number}) for number in range(1, 6)]
+    assert decision.text == "I read only the first 5 requests."
+
+
+def test_arguments_that_do_not_fit_together_are_not_sent() -> None:
+    made = make("hr", "PATCH /employees/{id}", "update_employee", id={"type": "integer"}, title={"type": "string"})
+    update = made.model_copy(update={"arguments": {**made.arguments, "minProperties": 2}})
+    assert said(decided("update employee 7 title to Boss", operations=(update,))) == [
+        ("update_employee", {"id": 7, "title": "Boss"})
+    ]
+    decision = decided("update employee 7", operations=(update,))
+    assert (decision.calls, decision.text) == (
+        (),
+        "That is not enough for update_employee, so I called nothing. It takes: id, title.",
+    )
 
 
 def test_without_any_service_it_says_so() -> None:

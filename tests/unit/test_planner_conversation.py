@@ -131,6 +131,14 @@ def test_a_refusal_does_not_complete_a_request() -> None:
     assert decided("no", operations=DEMO, window=ASKED_AMOUNT).calls == ()
 
 
+@pytest.mark.parametrize("number", [2**60, "5", None, 1.5, True, [1]])
+def test_a_number_that_cannot_be_carried_over_is_asked_for(number: Any) -> None:
+    window = (earlier_call("petstore", "addPet", {"name": "Rex"}, {"id": number}),)
+    decision = decided("delete it", operations=DEMO, window=window)
+    assert decision.calls == ()
+    assert decision.text.startswith("To delete a pet I need: petId.")
+
+
 def test_window_entries_that_cannot_be_read_are_passed_over() -> None:
     broken = (*SHOWN_ORDER, Message(role="action", content='{"service": "cloudapp", "opera …'))
     decision = decided("refund it with $20", operations=DEMO, window=broken)

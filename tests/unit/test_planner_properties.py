@@ -1,5 +1,6 @@
 """What holds for every message: no failure, valid arguments, no change without its verb, linear time."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -105,6 +106,22 @@ def test_any_answer_is_reported(body: Any, sentence: str) -> None:
 def test_any_text_from_outside_is_reported(body: str, outcome: Any) -> None:
     call = Call(service="petstore", operation="deletePet", arguments={"petId": 5})
     assert 0 < len(decided("delete pet 5", done=(finished(call, body, outcome=outcome),)).text) <= 2_000
+
+
+PAST = st.fixed_dictionaries(
+    {
+        "service": st.just("cloudapp"),
+        "operation": st.sampled_from(["getOrder", "listOrders", "refundOrder", "gone"]),
+        "arguments": st.dictionaries(st.sampled_from(["order_id", "customer_id", "status", "x"]), JSON_VALUES),
+        "body": JSON_VALUES,
+    }
+)
+
+
+@given(PAST, st.sampled_from(["refund it with $20", "show it", "and order 7?", "and customer 2?", "show them again"]))
+@settings(max_examples=300, deadline=None)
+def test_whatever_was_called_before_only_valid_arguments_are_carried_over(past: Any, sentence: str) -> None:
+    assert_valid(decided(sentence, window=(Message(role="action", content=json.dumps(past)),)))
 
 
 @given(st.text(max_size=200))

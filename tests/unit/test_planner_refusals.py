@@ -46,6 +46,7 @@ NO_ORDERS = [
     "refund order 1001 with -5",
     "add a unicorn named Bob",
     "create customer Bob",
+    "add a pet named Rex to the order",
     "delete all pets",
     "delete it",
     "the same for order 1002",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.actions import Outcome
+from domain.actions import Call, Outcome
 from domain.conversation import Notice, Passage, Turn
 from tests.planner_catalogue import ALL, decided, finished, replied
 from tools.planner import UNCONFIGURED, EmbeddedPlanner
@@ -111,12 +111,25 @@ def test_an_action_whose_arguments_a_human_edited_is_reported_with_the_edited_on
     assert decision.calls == ()
 
 
+def test_actions_another_model_proposed_are_reported_without_own_notes() -> None:
+    call = Call(service="cloudapp", operation="refundOrder", arguments={"order_id": 1001, "amount": 20})
+    decision = decided("refund order 1001 in full", done=(finished(call, {"refund_id": 7}),))
+    assert decision.text == "Done: refundOrder (amount 20, order_id 1001); answer: refund id 7."
+
+
 POLICY = Passage(document_id="d1", chunk_id="c1", title="Terms", text="Our refund policy: 30 days.", score=0.9)
 
 
 def test_a_document_answers_what_no_operation_fits() -> None:
     told = "From the connected documents:\n“Our refund policy: 30 days.” — Terms"
     assert decided("what is the refund policy?", passages=(POLICY,)).text == told
+
+
+def test_a_long_document_is_quoted_in_part() -> None:
+    long = POLICY.model_copy(update={"text": POLICY.text + " And so on." * 1_000})
+    told = decided("what is the refund policy?", passages=(long,)).text
+    assert len(told) < 700
+    assert told.endswith("…” — Terms")
 
 
 @pytest.mark.parametrize("sentence", ["tell me a joke", "hello", "refund order 1001"])
