@@ -82,7 +82,7 @@ VERB_GROUPS: tuple[frozenset[str], ...] = tuple(
         "create add make new insert register place post",
         "delete remove erase drop destroy",
         "cancel revoke abort annul",
-        "update change modify edit set adjust put patch",
+        "update change modify edit set adjust put patch mark",
         "book reserve",
         "refund reimburse",
         "send submit deliver",
@@ -116,7 +116,6 @@ VERB_GROUPS: tuple[frozenset[str], ...] = tuple(
         "export",
         "run execute",
         "rename",
-        "mark",
         "publish",
     )
 )

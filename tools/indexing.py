@@ -17,6 +17,8 @@ from tools.parameters import UNUSABLE, Parameter, parameter
 
 WORD = re.compile(r"[^\W\d_]+")
 PLAIN_KEYWORDS = frozenset({"type", "properties", "required", "additionalProperties", "title", "description"})
+IN_PASSING = 0.5
+"""What a word of the description weighs: too little to choose an operation by it alone."""
 PREFIXES = frozenset({"api", "rest", "v", *"0123456789"})
 
 
@@ -172,7 +174,7 @@ def _weights(
             if one not in english.silent() and weights.get(one, 0.0) < weight:
                 weights[one] = weight
 
-    add((stem(word) for word in WORD.findall(operation.description.lower())[:200]), 0.5)
+    add((stem(word) for word in WORD.findall(operation.description.lower())[:200]), IN_PASSING)
     add((stem(word) for word in parts(operation.service)), 0.8)
     add((word for one in parameters for word in one.words), 1.2)
     add((value for one in parameters for value in _values(one)), 1.8)

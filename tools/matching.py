@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tools import english
 from tools.clauses import Clause
-from tools.indexing import Entry, Index
+from tools.indexing import IN_PASSING, Entry, Index
 from tools.lexing import Token
 from tools.literals import Literal, literals
 from tools.phrases import fill
@@ -176,6 +176,7 @@ def _coverage(
     used = {clause.said[place].start for place in filling.used}
     identified = entry.reads and any(one.identifies and one.name in filling.arguments for one in entry.parameters)
     total = matched = 0.0
+    told = False  # by more than a word of the description
     for token, stems in telling:
         speaks = token.start in used or not stems.isdisjoint(known)
         weight = max(0.3, max((index.rarity.get(one, index.rarest) for one in stems), default=index.rarest))
@@ -183,7 +184,8 @@ def _coverage(
             weight *= FAINT
         total += weight
         matched += weight if speaks else 0.0
-    return matched / total if total else 0.0
+        told = told or token.start in used or any(entry.weights.get(one, 1.0) > IN_PASSING for one in stems & known)
+    return matched / total if total and told else 0.0
 
 
 def _faint(entry: Entry, token: Token, index: Index) -> bool:

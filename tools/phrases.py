@@ -178,6 +178,10 @@ def _named(filling: Filling) -> None:
                 if parameter.like(english.NAME_LIKE) and _take(filling, parameter, place + 1):
                     filling.used.add(place)
                     return
+        if token.plain in {"for", "by"} and said[place + 1].kind == "word" and said[place + 1].text[:1].isupper():
+            # Somebody else's name, such as `customer_name`; the new thing's own would be called just `name`.
+            parties = [one for one in _texts(filling) if one.like(english.NAME_LIKE) and len(one.words) > 1]
+            _choose(filling, [one for one in parties if one.required], place + 1)
 
 
 def _labelled(filling: Filling, index: Index) -> None:

@@ -187,6 +187,21 @@ def test_every_example_it_offers_is_understood_as_that_operation(operation: Any)
     assert [name for name, _ in said(decided(example(entry(operation))))] == [operation.name]
 
 
+def test_somebody_something_is_done_for_is_named() -> None:
+    text = {"type": "string"}
+    path = "POST /vehicles/{vehicle_id}/reservations"
+    made = make(
+        "v", path, "reserveVehicle", vehicle_id={"type": "integer"}, customer_name_=text, days={"type": "integer"}
+    )
+    decision = decided("reserve vehicle 4 for Ann Lee for 3 days", operations=(made,))
+    assert said(decision) == [("reserveVehicle", {"vehicle_id": 4, "customer_name": "Ann Lee", "days": 3})]
+
+
+def test_a_word_of_a_description_alone_chooses_nothing() -> None:
+    told = make("v", "GET /customers", "listCustomers").model_copy(update={"description": "All of them, by name."})
+    assert decided("what is your name?", operations=(told,)).calls == ()
+
+
 def test_a_list_of_texts_that_may_be_empty_is_left_empty_and_said_so() -> None:
     photos = {"type": "array", "items": {"type": "string"}}
     add = make("petstore", "POST /pet", "addPet", "Add a pet", name_={"type": "string"}, photoUrls_=photos)
