@@ -31,7 +31,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 studio: .venv/dev
-	$(BIN)/langgraph dev --no-browser --no-reload
+	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser --no-reload
 
 bench: .venv/dev
 	$(BIN)/python -m bench $(ARGS)

@@ -11,7 +11,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigurationError
 
-
 ENV_FILE = ".env"
 
 
@@ -49,6 +48,8 @@ class Settings(BaseSettings):
     http_max_connections: int = Field(100, ge=1, description="Connections to one service")
     http_max_keepalive: int = Field(20, ge=0, description="Idle connections kept to one service")
     http_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for one call of a service")
+
+    allow_degraded: bool = Field(False, description="In production: start even if a configured store does not answer")
 
     enable_checkpointing: bool = Field(True, description="false: nothing survives a restart, and this is said")
     enable_hitl: bool = Field(True, description="false: actions that need a human are denied")

@@ -10,22 +10,20 @@ from pydantic import SecretStr
 
 from boot.ports import Port
 from boot.settings import Settings
+from boot.stores import Stores
+from tools.knowledge import NOTICE
 from tools.model import TunableModel
 from tools.services import Services
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The server's view of itself.
-
-    Args:
-        ports: Every port but the model, as it was opened.
-    """
+    """The server's view of itself."""
 
     settings: Settings
     services: Services
     model: TunableModel
-    ports: tuple[Port, ...]
+    stores: Stores
     opened_at: datetime
     clock: Callable[[], datetime]
 
@@ -88,7 +86,17 @@ class Status:
             reason=health.detail,
             lost="" if health.mode == "networked" else "Free-form understanding of messages.",
         )
-        return (model, *self.ports)
+        knowledge = Port(
+            port="knowledge",
+            configured=False,
+            healthy=True,
+            mode="embedded",
+            form="none",
+            since=self.opened_at,
+            reason=NOTICE.reason,
+            lost=NOTICE.lost,
+        )
+        return (model, *self.stores.ports, knowledge)
 
 
 def _masked(value: Any) -> Any:

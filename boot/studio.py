@@ -7,9 +7,11 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from boot.container import open_parts, open_saver, utc_now
+from boot.container import utc_now
 from boot.data_dir import claimed
+from boot.parts import open_parts
 from boot.settings import read_settings
+from boot.stores import open_stores
 from domain.errors import ConfigurationError
 from graph.build import Graph, build
 
@@ -27,11 +29,11 @@ async def checkpointer() -> AsyncIterator[BaseCheckpointSaver[Any]]:
     settings = await asyncio.to_thread(read_settings)
     async with AsyncExitStack() as stack:
         data_dir = await stack.enter_async_context(claimed(settings.data_dir / "studio"))
-        parts, *_ = await open_parts(settings, stack, data_dir, utc_now)
-        saver = await stack.enter_async_context(open_saver(settings, data_dir))
-        _opened.append(build(parts, checkpointer=None))
+        stores = await open_stores(stack, settings, data_dir, utc_now())
+        opened = await open_parts(stack, settings, stores.database, data_dir, utc_now)
+        _opened.append(build(opened.parts, checkpointer=None))
         stack.callback(_opened.clear)
-        yield saver
+        yield stores.saver
 
 
 def graph() -> Graph:

@@ -11,7 +11,8 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from boot.container import open_parts
+from boot.parts import open_parts
+from checkpoints.documents import open_documents
 from graph.build import Graph, build
 from tests.asking import REFUND, refunds
 from tests.running import settings_for
@@ -46,8 +47,9 @@ class Asked:
 async def asked(tmp_path: Path, demo: DemoServices) -> AsyncIterator[Asked]:
     clock = Clock()
     async with AsyncExitStack() as stack:
-        parts, *_ = await open_parts(settings_for(tmp_path, demo), stack, tmp_path, clock)
-        graph = build(parts, checkpointer=InMemorySaver())
+        database = await stack.enter_async_context(open_documents(tmp_path / "documents.sqlite"))
+        opened = await open_parts(stack, settings_for(tmp_path, demo), database, tmp_path, clock)
+        graph = build(opened.parts, checkpointer=InMemorySaver())
         output = await graph.ainvoke({"message": REFUND}, CONFIG)
         yield Asked(graph, clock, output["__interrupt__"][0].id)
 

@@ -1,0 +1,99 @@
+"""What the nodes are given, opened: services, model, knowledge, and the records beside them."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from boot.settings import Settings
+from checkpoints.approvals import Approvals
+from checkpoints.collections import Database
+from checkpoints.ledger import Ledger
+from checkpoints.runs import Runs
+from domain.errors import ConfigurationError
+from domain.policy import Policy
+from graph.build import Parts
+from tools.catalogue import load_services
+from tools.http import Bounds
+from tools.knowledge import NoKnowledge
+from tools.model import ModelOptions, ModelTimeouts, TunableModel
+from tools.ollama import open_model
+from tools.planner import EmbeddedPlanner
+from tools.services import Services, open_services
+from tools.toolbox import Toolbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What the nodes are given, and what the shell needs of it under its own name."""
+
+    parts: Parts
+    runs: Runs
+    approvals: Approvals
+    services: Services
+    toolbox: Toolbox
+    model: TunableModel
+
+
+async def open_parts(
+    stack: AsyncExitStack, settings: Settings, database: Database, data_dir: Path, clock: Callable[[], datetime]
+) -> Opened:
+    """Open everything the nodes reach; the stack closes it. Raises `ConfigurationError` and `StoreUnavailable`."""
+    policy = await asyncio.to_thread(load_policy, settings.policy_file)
+    runs, approvals, ledger = Runs(database), Approvals(database), Ledger(database)
+    for records in (runs, approvals, ledger):
+        await records.open()
+    services = await _services(stack, settings, data_dir, clock)
+    toolbox = Toolbox(services)
+    model = await _model(stack, settings)
+    parts = Parts(
+        model=model,
+        knowledge=NoKnowledge(),
+        toolbox=toolbox,
+        policy=policy if settings.enable_hitl else policy.without_humans(),
+        approvals=approvals,
+        ledger=ledger,
+        clock=clock,
+        max_steps=settings.max_steps,
+        window_chars=settings.window_chars,
+        summary_chars=settings.summary_chars,
+    )
+    return Opened(parts=parts, runs=runs, approvals=approvals, services=services, toolbox=toolbox, model=model)
+
+
+async def _services(
+    stack: AsyncExitStack, settings: Settings, data_dir: Path, clock: Callable[[], datetime]
+) -> Services:
+    variables = await asyncio.to_thread(settings.variables)
+    configured = await asyncio.to_thread(load_services, settings.services_file, variables)
+    bounds = Bounds(max_connections=settings.http_max_connections, max_keepalive=settings.http_max_keepalive)
+    return await stack.enter_async_context(open_services(configured, data_dir=data_dir, bounds=bounds, now=clock))
+
+
+async def _model(stack: AsyncExitStack, settings: Settings) -> TunableModel:
+    options = ModelOptions(
+        model=settings.llm_model, temperature=settings.llm_temperature, num_ctx=settings.llm_context_tokens
+    )
+    timeouts = ModelTimeouts(total=settings.llm_timeout_seconds)
+    return await stack.enter_async_context(
+        open_model(settings.ollama_url, options=options, fallback=EmbeddedPlanner(), timeouts=timeouts)
+    )
+
+
+def load_policy(path: Path) -> Policy:
+    """Return the policy of a file; raises `ConfigurationError` naming what is wrong."""
+    try:
+        return Policy.model_validate(yaml.safe_load(path.read_text()))
+    except OSError as error:
+        raise ConfigurationError(f"POLICY_FILE {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"POLICY_FILE {path} is not YAML.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"POLICY_FILE {path}: {place}: {first['msg']}.") from error
