@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from domain.actions import Operation
 from domain.conversation import Decision, Done, Notice, OnToken, Turn
-from tools import earlier, english, wording
-from tools.clauses import MOST_CLAUSES, Clause, clauses
-from tools.indexing import Entry, Index
-from tools.reporting import Asked, report
-from tools.showing import read
-from tools.steps import Context, Step, signature, step
+from tools.words import earlier, english, wording
+from tools.words.clauses import MOST_CLAUSES, Clause, clauses
+from tools.words.indexing import Entry, Index
+from tools.words.reporting import Asked, report
+from tools.words.showing import read
+from tools.words.steps import Context, Step, signature, step
 
 MOST_READ_CHARS = 2_000
 PIECE_WORDS = 6

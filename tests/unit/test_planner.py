@@ -6,8 +6,8 @@ import pytest
 
 from tests.planner_catalogue import ALL, DEMO, decided, said
 from tests.planner_catalogue import operation as make
-from tools.indexing import entry
-from tools.wording import example
+from tools.words.indexing import entry
+from tools.words.wording import example
 
 type Calls = list[tuple[str, dict[str, Any]]]
 

@@ -10,8 +10,8 @@ from jsonschema.exceptions import UnknownType
 from referencing.exceptions import Unresolvable
 
 from domain.canonical import JSON
-from tools import english
-from tools.english import parts, stem
+from tools.words import english
+from tools.words.english import parts, stem
 
 type Kind = Literal["integer", "number", "string", "boolean", "date", "date-time", "array", "object"]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.canonical import JSON
-from tools import english
-from tools.clauses import Clause
-from tools.indexing import Entry, Index
-from tools.lexing import Token
-from tools.literals import Literal
-from tools.parameters import Parameter
+from tools.words import english
+from tools.words.clauses import Clause
+from tools.words.indexing import Entry, Index
+from tools.words.lexing import Token
+from tools.words.literals import Literal
+from tools.words.parameters import Parameter
 
 type Option = tuple[()] | tuple[JSON]
 

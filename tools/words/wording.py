@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from domain.canonical import JSON
 from domain.conversation import Passage
-from tools import english
-from tools.english import parts, stem
-from tools.indexing import Entry
-from tools.parameters import Parameter
+from tools.words import english
+from tools.words.english import parts, stem
+from tools.words.indexing import Entry
+from tools.words.parameters import Parameter
 
 MOST_CHARS = 2_000
 MOST_SHOWN = 8

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tools import english
-from tools.indexing import Index
-from tools.lexing import Token, tokens
+from tools.words import english
+from tools.words.indexing import Index
+from tools.words.lexing import Token, tokens
 
 type Mood = Literal["command", "question", "statement"]
 

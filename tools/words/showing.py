@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from domain.canonical import JSON
-from tools.english import parts, stem
+from tools.words.english import parts, stem
 
 MOST_ITEMS, MOST_FIELDS, FIELD_CHARS = 20, 8, 80
 NAMES = ("name", "title", "label", "username", "subject", "full_name", "fullName")

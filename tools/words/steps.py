@@ -7,16 +7,16 @@ from itertools import chain
 
 from domain.actions import Call
 from domain.canonical import JSON
-from tools import english, wording
-from tools.clauses import Clause
-from tools.earlier import Past, carried, points_back
-from tools.indexing import Entry, Index
-from tools.lexing import Token
-from tools.literals import literals
-from tools.matching import CONFIDENT, Match, commands_write, rank
-from tools.parameters import Parameter
-from tools.phrases import REFUSED, adjective, fill
-from tools.values import Filling, fitted
+from tools.words import english, wording
+from tools.words.clauses import Clause
+from tools.words.earlier import Past, carried, points_back
+from tools.words.indexing import Entry, Index
+from tools.words.lexing import Token
+from tools.words.literals import literals
+from tools.words.matching import CONFIDENT, Match, commands_write, rank
+from tools.words.parameters import Parameter
+from tools.words.phrases import REFUSED, adjective, fill
+from tools.words.values import Filling, fitted
 
 OTHERWISE = 0.6
 """A complete read is taken instead of an incomplete one when its score is at least this share of it."""

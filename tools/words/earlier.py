@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from domain.canonical import JSON
 from domain.conversation import Message, Turn
-from tools import english
-from tools.clauses import Clause
-from tools.indexing import Entry, Index
-from tools.lexing import LARGEST
-from tools.parameters import Parameter
+from tools.words import english
+from tools.words.clauses import Clause
+from tools.words.indexing import Entry, Index
+from tools.words.lexing import LARGEST
+from tools.words.parameters import Parameter
 
 ASKED = re.compile(r"(?:^|\n)To [^\n]{1,200} I need: ([^\n]{1,400}?)\.(?:\s|$)")
 HINT = re.compile(r"\([^()]*\)")

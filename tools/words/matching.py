@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from tools import english
-from tools.clauses import Clause
-from tools.indexing import IN_PASSING, Entry, Index
-from tools.lexing import Token
-from tools.literals import Literal, literals
-from tools.phrases import fill
-from tools.values import Filling
+from tools.words import english
+from tools.words.clauses import Clause
+from tools.words.indexing import IN_PASSING, Entry, Index
+from tools.words.lexing import Token
+from tools.words.literals import Literal, literals
+from tools.words.phrases import fill
+from tools.words.values import Filling
 
 MOST_CANDIDATES = 8
 OWN_VERB, KIN_VERB = 4.0, 2.5

@@ -4,7 +4,7 @@ import re
 from datetime import date
 from typing import Literal, NamedTuple
 
-from tools.english import parts, stem
+from tools.words.english import parts, stem
 
 type TokenKind = Literal["word", "number", "date", "quoted", "identifier", "mark"]
 

@@ -11,9 +11,9 @@ from jsonschema import Draft202012Validator
 
 from domain.actions import Operation
 from domain.canonical import JSON
-from tools import english
-from tools.english import parts, stem
-from tools.parameters import UNUSABLE, Parameter, parameter
+from tools.words import english
+from tools.words.english import parts, stem
+from tools.words.parameters import UNUSABLE, Parameter, parameter
 
 WORD = re.compile(r"[^\W\d_]+")
 PLAIN_KEYWORDS = frozenset({"type", "properties", "required", "additionalProperties", "title", "description"})

@@ -1,13 +1,13 @@
 """Fill an operation's arguments with the words of a clause: listed values, labelled texts, reasons, yes and no."""
 
 from domain.canonical import JSON
-from tools import english
-from tools.clauses import Clause
-from tools.indexing import Entry, Index
-from tools.lexing import Token
-from tools.literals import Literal
-from tools.parameters import Parameter
-from tools.values import Filling, Option, fill_numbers, fitted
+from tools.words import english
+from tools.words.clauses import Clause
+from tools.words.indexing import Entry, Index
+from tools.words.lexing import Token
+from tools.words.literals import Literal
+from tools.words.parameters import Parameter
+from tools.words.values import Filling, Option, fill_numbers, fitted
 
 LINKS = frozenset({"of", "is", "=", ":", "to", "as", "set", "the", "a"})
 ABOUT = frozenset({"about", "containing", "matching", "mentioning", "like"})

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from domain.canonical import JSON
 from domain.conversation import Done
-from tools import english, showing
-from tools.clauses import Clause
-from tools.english import parts, stem
-from tools.indexing import Entry, Index
-from tools.parameters import ID_WORDS
-from tools.wording import MOST_CHARS, bounded
+from tools.words import english, showing
+from tools.words.clauses import Clause
+from tools.words.english import parts, stem
+from tools.words.indexing import Entry, Index
+from tools.words.parameters import ID_WORDS
+from tools.words.wording import MOST_CHARS, bounded
 
 
 class Asked(NamedTuple):

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tools import english
-from tools.clauses import Clause
-from tools.lexing import Token
+from tools.words import english
+from tools.words.clauses import Clause
+from tools.words.lexing import Token
 
 SKIPPED = frozenset({"the", "a", "an", "of", "is", "was", "number", "no", "nr", ".", "#", ":", "=", "to", "as", "at"})
 IDENTIFYING = frozenset({"id", "ids"})
