@@ -8,17 +8,18 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from boot.container import Container
 from domain.principals import Principal
 
+# Both dependencies are coroutines although they wait for nothing: FastAPI sends plain functions to a thread each.
 bearer = HTTPBearer(auto_error=False, description="An API key as bearer token")
 header = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key")
 
 
-def opened(request: Request) -> Container:
+async def opened(request: Request) -> Container:
     """Return what the lifespan opened."""
     container: Container = request.app.state.container
     return container
 
 
-def caller(
+async def caller(
     container: Annotated[Container, Depends(opened)],
     token: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     key: Annotated[str | None, Security(header)],
