@@ -1,0 +1,102 @@
+"""What the server costs: `python -m bench [--quick] [--only PART …] [--json FILE]`."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench import tables
+from bench.acting import time_acts
+from bench.comparing import Comparison, compare
+from bench.growing import watch_memory
+from bench.progress import Progress
+from bench.starting import time_starts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is run: enough for figures to trust, or a look in less than a minute."""
+
+    at_once: tuple[int, ...]
+    runs: int
+    repeats: int
+    starts: int
+    memory_runs: int
+    acts: int
+
+
+FULL = Size(at_once=(1, 16, 64), runs=200, repeats=5, starts=5, memory_runs=2_000, acts=50)
+QUICK = Size(at_once=(1, 16), runs=50, repeats=2, starts=1, memory_runs=300, acts=10)
+
+type Part = Callable[[Path, Progress, Size], Awaitable[tuple[str, Any]]]
+
+
+async def comparison(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
+    """Compare the server with the bare graph."""
+    found = await compare(folder, progress, at_once=size.at_once, runs=size.runs, repeats=size.repeats)
+    return tables.of_comparison(found), _cells(found)
+
+
+async def start(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
+    """Time starts."""
+    found = await time_starts(folder, progress, repeats=size.starts)
+    return tables.of_starts(found), asdict(found)
+
+
+async def memory(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
+    """Watch memory."""
+    found = await watch_memory(folder, progress, runs=size.memory_runs)
+    return tables.of_growth(found), {**asdict(found), "bytes_per_run": found.bytes_per_run}
+
+
+async def acts(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
+    """Time real work."""
+    found = await time_acts(folder, progress, runs=size.acts)
+    return tables.of_acts(found), asdict(found)
+
+
+PARTS: dict[str, Part] = {"comparison": comparison, "start": start, "memory": memory, "acts": acts}
+
+
+async def run(names: list[str], size: Size) -> dict[str, Any]:
+    """Run the parts one after the other, print their tables, and return their figures."""
+    progress, figures = Progress(), dict[str, Any]()
+    for name in names:
+        with TemporaryDirectory() as folder:
+            text, figures[name] = await PARTS[name](Path(folder), progress, size)
+        progress.done()
+        print(f"{text}\n", flush=True)
+    return figures
+
+
+def read_options(arguments: list[str]) -> argparse.Namespace:
+    """Return the options; leaves the process with status 2 when they make no sense."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a look in less than a minute; figures wander")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="run these parts only")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run what the command line asks for; returns the exit code."""
+    options = read_options(sys.argv[1:])
+    figures = asyncio.run(run(options.only, QUICK if options.quick else FULL))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def _cells(found: Comparison) -> dict[str, Any]:
+    loads = [{"what": what, "at_once": many, **asdict(load)} for (what, many), load in found.loads.items()]
+    added = {many: found.added_ms(many) for what, many in found.loads if what == "none"}
+    return {"loads": loads, "added_ms_p50": added, "model_ms": found.model_ms}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The figures as tables: Markdown that is readable as it is."""
+
+from collections.abc import Sequence
+
+from bench.acting import Acts
+from bench.comparing import SERVER, Comparison
+from bench.growing import Growth
+from bench.starting import Starts
+
+NAMES = {
+    "none": "graph, no checkpointer",
+    "memory": "graph, in memory",
+    "SQLite": "graph, SQLite",
+    SERVER: "server, SQLite, over HTTP",
+}
+MEGABYTE = 1_000_000
+
+
+def of_comparison(comparison: Comparison) -> str:
+    """Return runs per second, their ratios, and latencies."""
+    rows = [
+        [
+            str(at_once),
+            NAMES[what],
+            f"{load.runs_per_second:.0f}",
+            f"{comparison.ratio(what, at_once, to='none'):.2f}",
+            f"{comparison.ratio(what, at_once, to='SQLite'):.2f}",
+            f"{load.p50_ms:.1f}",
+            f"{load.p99_ms:.1f}",
+            f"{load.cpu_ms:.1f}",
+            f"{comparison.added_ms(at_once):+.1f}" if what == SERVER else "",
+        ]
+        for (what, at_once), load in sorted(comparison.loads.items(), key=lambda cell: cell[0][1])
+    ]
+    heads = ["at once", "what", "runs/s", "to none", "to SQLite", "p50 ms", "p99 ms", "CPU ms", "added ms p50"]
+    note = f"The embedded planner itself is {comparison.model_ms:.2f} ms of every run."
+    return f"{table(heads, rows)}\n\n{note}"
+
+
+def of_starts(starts: Starts) -> str:
+    """Return the seconds to the first healthy answer, and the slowest imports."""
+    rows = [
+        ["beside its services", f"{starts.with_services_seconds:.2f}"],
+        ["while no service answers", f"{starts.without_services_seconds:.2f}"],
+    ]
+    slowest = ", ".join(f"{package} {spent:.0f} ms" for package, spent in starts.imports_ms.items())
+    return f"{table(['start', 's to the first healthy answer'], rows)}\n\nSlowest imports: {slowest}."
+
+
+def of_growth(growth: Growth) -> str:
+    """Return memory before and after."""
+    rows = [
+        ["at the start", f"{growth.start_bytes / MEGABYTE:.1f} MB"],
+        ["after the first 200 runs", f"{growth.warm_bytes / MEGABYTE:.1f} MB"],
+        [f"after {growth.runs:,} more", f"{growth.end_bytes / MEGABYTE:.1f} MB"],
+        ["growth per run", f"{growth.bytes_per_run / 1_000:.2f} kB"],
+    ]
+    return table(["memory", "resident"], rows)
+
+
+def of_acts(acts: Acts) -> str:
+    """Return latencies of real work."""
+    rows = [[name, f"{p50:.1f}", f"{p99:.1f}"] for name, (p50, p99) in acts.rows().items()]
+    return table(["one at a time", "p50 ms", "p99 ms"], rows)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table with even columns."""
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in (heads, *rows)
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
