@@ -56,6 +56,10 @@ class Approvals:
         found = self._approvals.find(query).sort([("created_at", 1), ("_id", 1)]).skip(skip).limit(limit)
         return [_approval(each) for each in await found.to_list()], await self._approvals.count_documents(query)
 
+    async def undecided(self) -> set[str]:
+        """Return the runs that wait for somebody's decision."""
+        return set(await self._approvals.distinct("orchestration_id", {"state": "pending"}))
+
     async def settle(self, request_id: str, verdict: Verdict) -> Approval:
         """Record a verdict unless there is one or it came too late, and return the record."""
         document = await self._approvals.find_one_and_update(

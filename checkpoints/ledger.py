@@ -6,6 +6,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from checkpoints.collections import Collection, Database
+from checkpoints.locks import writing_lease
 from domain.actions import Action, Result
 
 
@@ -23,9 +24,12 @@ class Ledger:
     async def begin(self, action: Action, *, run_id: str, key: str, at: datetime) -> tuple[bool, Result | None]:
         """Write the intent; return whether this is the first time, and the result if there is one already.
 
+        Raises `StoreUnavailable` where the run's lease is over: whoever holds it now sends the action.
+
         Args:
             key: The `Idempotency-Key` the action travels under.
         """
+        writing_lease()
         entry = {
             "_id": action.action_id,
             "run_id": run_id,

@@ -66,6 +66,10 @@ class Runs:
         )
         return _run(document) if document else None
 
+    async def ask_cancel(self, run: Run) -> None:
+        """Ask whoever executes the run to stop it; who picks it up otherwise ends it too."""
+        await self._runs.update_one({"_id": run.run_id, "status": "running"}, {"$set": {"cancel_requested": True}})
+
     async def leave(
         self,
         run: Run,

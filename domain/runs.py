@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from domain.actions import Action, Frozen
 from domain.canonical import digest, parsed
+from domain.conversation import Notice
 from domain.state import State, result_of
 
 type RunStatus = Literal["running", "awaiting_approval", "completed", "failed", "cancelled"]
@@ -19,6 +20,7 @@ class Run(Frozen):
         attempt: How often a process has set out to execute it: starts, resumes and recoveries.
         reply: The reply as it was given to the caller, once there is one.
         error: The problem document of a failed run.
+        cancel_requested: Whether somebody asked a server that does not execute it to stop it.
     """
 
     run_id: str
@@ -33,6 +35,7 @@ class Run(Frozen):
     updated_at: datetime
     reply: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    cancel_requested: bool = False
 
     @property
     def requester(self) -> str:
@@ -82,8 +85,14 @@ def _action_shown(action: Action, state: State) -> dict[str, Any]:
     }
 
 
-def reply_shown(run: Run, state: State, *, approvals: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the reply a caller gets: what was said, what was done, and what was degraded."""
+def reply_shown(
+    run: Run, state: State, *, approvals: list[dict[str, Any]], standing: tuple[Notice, ...] = ()
+) -> dict[str, Any]:
+    """Return the reply a caller gets: what was said, what was done, and what was degraded.
+
+    Args:
+        standing: What is degraded whatever the run did.
+    """
     return {
         **run.shown(),
         "reply": state.get("reply", "") if run.status == "completed" else _pause(len(approvals)),
@@ -91,7 +100,7 @@ def reply_shown(run: Run, state: State, *, approvals: list[dict[str, Any]]) -> d
         "actions": actions_shown(state),
         "approvals": approvals,
         "sources": state.get("sources", []),
-        "degraded": state.get("notices", []),
+        "degraded": [*state.get("notices", []), *(notice.model_dump() for notice in standing)],
     }
 
 

@@ -11,8 +11,10 @@ import structlog
 from langgraph.types import Command
 
 from checkpoints.approvals import Approvals
+from checkpoints.locks import writing_lease
 from checkpoints.runs import Runs
 from domain.approvals import RELEASED, Approval
+from domain.conversation import Notice
 from domain.errors import OrchestrationError, RunFailed, StoreUnavailable
 from domain.runs import Run, RunStatus, reply_shown
 from graph.build import Graph
@@ -34,6 +36,7 @@ class Execution:
     Args:
         max_steps: How many rounds of actions one run may take.
         parallel: Whether the actions of one round are carried out side by side, or one after the other.
+        standing: What is degraded in every reply of this process: stores that did not answer at the start.
     """
 
     graph: Graph
@@ -42,9 +45,12 @@ class Execution:
     clock: Callable[[], datetime]
     max_steps: int
     parallel: bool
+    standing: tuple[Notice, ...] = ()
 
     async def attempt(self, live: Live, message: str | None) -> None:
         """Run to the end or to a pause; whatever happens, the record and everybody who waits learn it.
+
+        Raises `StoreUnavailable` where not even that can be recorded; the run is picked up again then.
 
         Args:
             message: The message of a run that begins; None goes on from the last checkpoint.
@@ -109,15 +115,17 @@ class Execution:
             live.log.append("approval", request)
         now = self.clock()
         run = live.run.model_copy(update={"status": status, "updated_at": now})
-        reply = reply_shown(run, values, approvals=shown)  # type: ignore[arg-type]  # the output is part of the state
+        reply = reply_shown(run, values, approvals=shown, standing=self.standing)  # type: ignore[arg-type]  # the output is part of the state
         await self._settle(live, status, reply=reply)
 
     async def _cancelled(self, live: Live) -> None:
+        writing_lease()  # approvals of a run that went on elsewhere stay
         await self.approvals.cancel(live.run.run_id)
         reply = {**live.run.shown(), "status": "cancelled", "reply": "This run was cancelled.", "approvals": []}
         await self._settle(live, "cancelled", reply=reply)
 
     async def _failed(self, live: Live, error: OrchestrationError) -> None:
+        writing_lease()
         failure = {"error": type(error).__name__, "detail": error.detail}
         await self.approvals.cancel(live.run.run_id)
         run = await self.runs.leave(live.run, "failed", at=self.clock(), error=failure)

@@ -54,7 +54,16 @@ class Live:
 
     def cancel(self) -> None:
         """Stop the attempt: at once, or, while an action is being sent, as soon as its outcome is known."""
-        self.cancel_asked = True
+        if not self.cancel_asked:  # a second one would cut off what the first one has to leave behind
+            self.cancel_asked = True
+            self._stop()
+
+    def abandon(self) -> None:
+        """Stop the attempt in the same way and leave its record alone: it is no longer ours."""
+        self.cancel_asked = False
+        self._stop()
+
+    def _stop(self) -> None:
         if self.task and not self._sending:
             self.task.cancel()
 

@@ -3,15 +3,15 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import structlog
 
-from checkpoints.locks import Locks
-from domain.errors import ApprovalPending, Conflict, Duplicate, OrchestrationError, ThreadBusy
+from checkpoints.locks import BUSY, Lease, Leases, lapsed, writing_under
+from domain.errors import ApprovalPending, Conflict, Duplicate, OrchestrationError, StoreUnavailable, ThreadBusy
 from domain.runs import ACTIVE, Run, thread_id_of
 from graph.events import START, Event, Position
 from graph.execution import Execution
@@ -60,7 +60,7 @@ class Orchestrations:
         queue_seconds: How long a message waits for the run before it on its thread.
     """
 
-    def __init__(self, execution: Execution, *, locks: Locks, tasks: asyncio.TaskGroup, queue_seconds: float) -> None:
+    def __init__(self, execution: Execution, *, locks: Leases, tasks: asyncio.TaskGroup, queue_seconds: float) -> None:
         self._execution = execution
         self._runs = execution.runs
         self._approvals = execution.approvals
@@ -69,6 +69,7 @@ class Orchestrations:
         self._tasks = tasks
         self._queue_seconds = queue_seconds
         self._lives = Lives()
+        self._looked_after: set[str] = set()
 
     async def start(self, asked: Asked) -> Live:
         """Record a run and set it going; it goes on whoever waits for it.
@@ -80,9 +81,14 @@ class Orchestrations:
             await self._interrupt(run.thread_id)
         wait_seconds = 0.0 if asked.on_busy == "reject" else self._queue_seconds
         async with AsyncExitStack() as held:
-            await held.enter_async_context(self._locks.hold(run.thread_id, wait_seconds=wait_seconds))
-            await self._admit(run, asked)
-            return self._set_going(run, held.pop_all(), run.message)
+            lease = await held.enter_async_context(self._locks.hold(run.thread_id, wait_seconds=wait_seconds))
+            other = await self._admit(run, asked)
+            if other is None:
+                return self._set_going(run, lease, held.pop_all(), run.message)
+            await self._go_on(other, lease, held)
+        if asked.on_busy == "enqueue":
+            return await self.start(asked)
+        raise ThreadBusy(BUSY, extra={"orchestration_id": other.run_id})
 
     async def resume(self, run_id: str, *, owner: str | None) -> Run:
         """Return the run when it has ended or waits for a human: join it while it runs, set it going if it can.
@@ -104,7 +110,8 @@ class Orchestrations:
         if (live := self._lives.get(run_id)) and live.is_running:
             live.cancel()
             run = await live.settled()
-        if run.status == "awaiting_approval":
+        if run.status in ACTIVE:
+            await self._runs.ask_cancel(run)
             async with self._locks.hold(run.thread_id, wait_seconds=None):
                 run = await self._withdraw(await self._runs.get(run_id))
         if run.status != "cancelled":
@@ -135,21 +142,21 @@ class Orchestrations:
             self.wake(request.orchestration_id)
 
     async def catch_up(self) -> None:
-        """Let every waiting run go on whose approvals were decided while nobody looked: once, at the start."""
+        """Let every waiting run go on whose approvals were decided while nobody looked, or whose waking failed."""
+        undecided = await self._approvals.undecided()
         for run in await self._runs.unfinished("awaiting_approval"):
-            self.wake(run.run_id)
+            if run.run_id not in undecided:
+                self._look_after(run.run_id)
 
     async def recover(self) -> None:
-        """Pick up every run that was left under way and that nobody here is at."""
+        """Pick up every run that was left under way and that nobody is at; stop those that are to be cancelled."""
         for run in await self._runs.unfinished("running"):
             live = self._lives.get(run.run_id)
             if live and live.is_running:
-                continue
-            if run.attempt >= MAX_ATTEMPTS:
-                failure = {"error": "RunFailed", "detail": f"Given up after {run.attempt} attempts."}
-                await self._runs.leave(run, "failed", at=self._clock(), error=failure)
+                if run.cancel_requested:
+                    live.cancel()
             else:
-                self.wake(run.run_id)
+                self._look_after(run.run_id)
 
     def dismiss(self) -> None:
         """Let everybody go who reads a stream: the server stops, and they may come back with their last event's id."""
@@ -164,64 +171,102 @@ class Orchestrations:
         for task in running:
             task.cancel()
 
-    def _set_going(self, run: Run, held: AsyncExitStack, message: str | None) -> Live:
+    def _set_going(self, run: Run, lease: Lease, held: AsyncExitStack, message: str | None) -> Live:
         live = self._lives.begin(run)
-        live.task = self._tasks.create_task(self._attempt(live, held, message))
+        live.task = self._tasks.create_task(self._attempt(live, lease, held, message))
         return live
 
-    async def _attempt(self, live: Live, held: AsyncExitStack, message: str | None) -> None:
+    async def _attempt(self, live: Live, lease: Lease, held: AsyncExitStack, message: str | None) -> None:
+        """Execute the run for as long as its thread's lease is held; without it the record is left to others."""
         async with held:
+            watching = self._tasks.create_task(_abandon_when_lost(lease, live))
             try:
-                await self._execution.attempt(live, message)
+                with writing_under(lease):
+                    await self._execution.attempt(live, message)
+            except StoreUnavailable as error:
+                live.settle(live.run, error)
+            except asyncio.CancelledError:
+                if lease.lost.is_set():
+                    live.settle(live.run, lapsed())
+                raise
             finally:
+                watching.cancel()
                 self._lives.rest(live)
 
-    async def _woken(self, run_id: str) -> None:
+    def _look_after(self, run_id: str) -> None:
+        """Pick a run up in the background unless somebody is at it, or we are looking already."""
+        if run_id not in self._looked_after:
+            self._looked_after.add(run_id)
+            task = self._tasks.create_task(self._woken(run_id, wait_seconds=0))
+            task.add_done_callback(lambda _: self._looked_after.discard(run_id))
+
+    async def _woken(self, run_id: str, *, wait_seconds: float | None = None) -> None:
         try:
-            await self._pick_up(run_id)
+            await self._pick_up(run_id, wait_seconds=wait_seconds)
+        except ThreadBusy:
+            return  # somebody is at it
         except OrchestrationError as error:
             log.warning("run_not_picked_up", run_id=run_id, error=type(error).__name__, detail=error.detail)
 
-    async def _pick_up(self, run_id: str) -> None:
-        """Set a run going again from its last checkpoint, unless it has ended or waits for a human."""
+    async def _pick_up(self, run_id: str, *, wait_seconds: float | None = None) -> None:
+        """Set a run going again from its last checkpoint, unless it has ended or waits for a human.
+
+        Raises `ThreadBusy` when somebody is at its thread for longer than that.
+        """
         run = await self._runs.get(run_id)
         async with AsyncExitStack() as held:
-            await held.enter_async_context(self._locks.hold(run.thread_id, wait_seconds=None))
+            lease = await held.enter_async_context(self._locks.hold(run.thread_id, wait_seconds=wait_seconds))
             run = await self._runs.get(run_id)
-            if run.status not in ACTIVE or await self._waits(run):
-                return
-            if taken := await self._runs.take(run, at=self._clock()):
-                log.info("run_picked_up", run_id=run_id, thread_id=run.thread_id, attempt=taken.attempt)
-                self._set_going(taken, held.pop_all(), None)
+            if run.status in ACTIVE and not await self._waits(run):
+                await self._go_on(run, lease, held)
+
+    async def _go_on(self, run: Run, lease: Lease, held: AsyncExitStack) -> None:
+        """Set an active run going whose thread we hold, or end it when it was to be cancelled or keeps dying."""
+        if (live := self._lives.get(run.run_id)) and live.is_running:
+            with suppress(OrchestrationError):  # an attempt of ours that lost its lease and is about to end
+                await live.settled()
+            return
+        if run.cancel_requested:
+            await self._withdraw(run)
+        elif run.status == "running" and run.attempt >= MAX_ATTEMPTS:
+            failure = {"error": "RunFailed", "detail": f"Given up after {run.attempt} attempts."}
+            await self._runs.leave(run, "failed", at=self._clock(), error=failure)
+        elif taken := await self._runs.take(run, at=self._clock()):
+            log.info("run_picked_up", run_id=run.run_id, thread_id=run.thread_id, attempt=taken.attempt)
+            self._set_going(taken, lease, held.pop_all(), None)
 
     async def _waits(self, run: Run) -> bool:
         if run.status == "running":
             return False
         return any(each.state == "pending" for each in await self._approvals.of_run(run.run_id))
 
-    async def _admit(self, run: Run, asked: Asked) -> None:
-        """Record the run as its thread's active one."""
+    async def _admit(self, run: Run, asked: Asked) -> Run | None:
+        """Record the run as its thread's active one, or return the one that a crash left in the middle."""
         try:
-            return await self._runs.add(run)
+            await self._runs.add(run)
         except Duplicate:
             other = await self._runs.active(run.thread_id)
+        else:
+            return None
         if other and other.status == "running":
-            raise ThreadBusy("Another run of this thread is under way.", extra={"orchestration_id": other.run_id})
+            return other
         if other and asked.on_pending == "reject":
             detail = "This conversation waits for a human's approval; decide it, or send on_pending=cancel."
             raise ApprovalPending(detail, extra={"orchestration_id": other.run_id})
         if other:
             await self._withdraw(other)
-        return await self._runs.add(run)
+        await self._runs.add(run)
+        return None
 
     async def _interrupt(self, thread_id: str) -> None:
         other = await self._runs.active(thread_id)
         if other and other.status == "running":
-            await self.cancel(other.run_id, owner=None)
+            with suppress(OrchestrationError):  # it ended otherwise, which is as good
+                await self.cancel(other.run_id, owner=None)
 
     async def _withdraw(self, run: Run) -> Run:
-        """Cancel a run that waits, its approvals first: nobody can release what nobody waits for."""
-        if run.status != "awaiting_approval":
+        """Cancel an active run that nobody is at, its approvals first: nobody can release what nobody waits for."""
+        if run.status not in ACTIVE:
             return run
         await self._approvals.cancel(run.run_id)
         reply = {
@@ -233,3 +278,8 @@ class Orchestrations:
         return await self._runs.leave(run, "cancelled", at=self._clock(), reply=reply) or await self._runs.get(
             run.run_id
         )
+
+
+async def _abandon_when_lost(lease: Lease, live: Live) -> None:
+    await lease.lost.wait()
+    live.abandon()
