@@ -20,7 +20,7 @@ from bench.starting import time_starts
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is run: enough for figures to trust, or a look in less than a minute."""
+    """How much is run: enough for figures to trust, or a look in a minute or two."""
 
     at_once: tuple[int, ...]
     runs: int
@@ -77,7 +77,7 @@ async def run(names: list[str], size: Size) -> dict[str, Any]:
 def read_options(arguments: list[str]) -> argparse.Namespace:
     """Return the options; leaves the process with status 2 when they make no sense."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a look in less than a minute; figures wander")
+    parser.add_argument("--quick", action="store_true", help="a look in a minute or two; figures wander")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="run these parts only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
     return parser.parse_args(arguments)

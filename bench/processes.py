@@ -57,7 +57,7 @@ async def server(folder: Path, urls: Mapping[str, str] | None = None) -> AsyncIt
         "DATA_DIR": str(folder / "data"),
         "SERVICES_FILE": str(services),
         "POLICY_FILE": str(ROOT / "policy.yaml"),
-        "LOG_LEVEL": "WARNING",
+        "LOG_LEVEL": "ERROR",
         **{f"{name.upper()}_URL": each for name, each in (urls or {}).items()},
     }
     before = time.perf_counter()
