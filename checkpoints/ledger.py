@@ -1,8 +1,8 @@
 """The ledger: the intent before the send, the outcome after it."""
 
 from datetime import datetime
-from typing import Any
 
+from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from checkpoints.collections import Collection, Database
@@ -30,6 +30,7 @@ class Ledger:
             key: The `Idempotency-Key` the action travels under.
         """
         writing_lease()
+        begun_by = ObjectId()
         entry = {
             "_id": action.action_id,
             "run_id": run_id,
@@ -37,12 +38,13 @@ class Ledger:
             "action": action.model_dump(),
             "state": "intent",
             "begun_at": at,
+            "begun_by": begun_by,
             "result": None,
         }
         try:
             await self._entries.insert_one(entry)
         except DuplicateKeyError:
-            return False, await self._known(action.action_id)
+            return await self._begun_before(action.action_id, begun_by)
         return True, None
 
     async def finish(self, action: Action, result: Result, *, at: datetime) -> None:
@@ -52,6 +54,8 @@ class Ledger:
             {"$set": {"state": result.outcome, "result": result.model_dump(), "finished_at": at}},
         )
 
-    async def _known(self, action_id: str) -> Result | None:
-        entry: dict[str, Any] | None = await self._entries.find_one({"_id": action_id})
-        return Result(**entry["result"]) if entry and entry["result"] else None
+    async def _begun_before(self, action_id: str, begun_by: ObjectId) -> tuple[bool, Result | None]:
+        """Answer for an entry that is there; it is ours where the driver repeated an insert whose answer was lost."""
+        entry = await self._entries.find_one({"_id": action_id}) or {}
+        result = entry.get("result")
+        return entry.get("begun_by") == begun_by, Result(**result) if result else None

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
@@ -12,7 +13,11 @@ from domain.runs import ACTIVE, Run, RunStatus
 
 
 class Runs:
-    """The run records. At most one run of a thread is active: a unique index says so, whatever the processes do."""
+    """The run records. At most one run of a thread is active: a unique index says so, whatever the processes do.
+
+    A driver may repeat a write whose answer was lost, and be told that it comes too late: every write that only one can
+    win looks whether it was its own that won.
+    """
 
     def __init__(self, database: Database) -> None:
         self._runs: Collection = database["runs"]
@@ -29,7 +34,8 @@ class Runs:
         try:
             await self._runs.insert_one(_document(run))
         except DuplicateKeyError as error:
-            raise Duplicate("The thread has an active run.") from error
+            if not await self._runs.find_one({"_id": run.run_id, "attempt": run.attempt}):
+                raise Duplicate("The thread has an active run.") from error
 
     async def get(self, run_id: str, *, owner: str | None = None) -> Run:
         """Return a run; raises `NotFound`, also where it belongs to somebody else than `owner`."""
@@ -59,11 +65,12 @@ class Runs:
 
     async def take(self, run: Run, *, at: datetime) -> Run | None:
         """Set out for another attempt, or return None when somebody else has: the attempt decides."""
+        taken_by = ObjectId()
         document = await self._runs.find_one_and_update(
             {"_id": run.run_id, "attempt": run.attempt, "status": {"$in": list(ACTIVE)}},
-            {"$set": {"status": "running", "updated_at": at}, "$inc": {"attempt": 1}},
+            {"$set": {"status": "running", "updated_at": at, "taken_by": taken_by}, "$inc": {"attempt": 1}},
             return_document=ReturnDocument.AFTER,
-        )
+        ) or await self._runs.find_one({"_id": run.run_id, "taken_by": taken_by})
         return _run(document) if document else None
 
     async def ask_cancel(self, run: Run) -> None:
@@ -83,10 +90,9 @@ class Runs:
         update: dict[str, Any] = {"$set": {"status": status, "updated_at": at, "reply": reply, "error": error}}
         if status not in ACTIVE:
             update["$unset"] = {"active": ""}
-        result = await self._runs.update_one(
-            {"_id": run.run_id, "attempt": run.attempt, "status": {"$in": list(ACTIVE)}}, update
-        )
-        if not result.matched_count:
+        ours = {"_id": run.run_id, "attempt": run.attempt}
+        result = await self._runs.update_one({**ours, "status": {"$in": list(ACTIVE)}}, update)
+        if not (result.matched_count or await self._runs.find_one({**ours, "status": status, "updated_at": at})):
             return None
         return run.model_copy(update={"status": status, "updated_at": at, "reply": reply, "error": error})
 
@@ -101,5 +107,5 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 def _run(document: dict[str, Any]) -> Run:
-    fields = {key: value for key, value in document.items() if key not in ("_id", "active")}
+    fields = {key: value for key, value in document.items() if key not in ("_id", "active", "taken_by")}
     return Run(run_id=document["_id"], **fields)

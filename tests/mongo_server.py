@@ -17,9 +17,14 @@ from tests.running import free_port
 
 @dataclass
 class MongoServer:
-    """One server process on its own port and folder; every acknowledged write is synced."""
+    """One server process on its own port and folder; every acknowledged write is synced.
+
+    Args:
+        standalone: Without it the server says it is a replica set's primary, for which drivers repeat writes.
+    """
 
     folder: Path
+    standalone: bool = True
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
 
@@ -34,7 +39,8 @@ class MongoServer:
         self.process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).parent / "secantusd-py"),
             *("--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.folder)),
-            *("--standalone", "--sync-on-commit", "--enable-test-commands", "--log-level", "ERROR"),
+            *("--sync-on-commit", "--enable-test-commands", "--log-level", "ERROR"),
+            *(["--standalone"] if self.standalone else []),
             cwd=self.folder,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -67,9 +73,9 @@ class MongoServer:
 
 
 @asynccontextmanager
-async def mongo_server(folder: Path) -> AsyncIterator[MongoServer]:
+async def mongo_server(folder: Path, *, standalone: bool = True) -> AsyncIterator[MongoServer]:
     """Run a document server; whatever happens, it is gone afterwards."""
-    server = MongoServer(folder)
+    server = MongoServer(folder, standalone)
     try:
         await server.start()
         yield server

@@ -199,8 +199,8 @@ async def test_counts_and_different_values(collection: Collection) -> None:
     await collection.insert_many([{"a": [1, 2]}, {"a": 2.0}, {"a": None}, {}])
     assert await collection.count_documents({}) == 4
     assert await collection.count_documents({"a": 2}) == 2
-    assert await collection.distinct("a") == [None, 1, 2]
-    assert await collection.distinct("a", {"a": 1}) == [1, 2]
+    assert set(await collection.distinct("a")) == {None, 1, 2}  # in whatever order
+    assert set(await collection.distinct("a", {"a": 1})) == {1, 2}
 
 
 async def test_a_pipeline_aggregates(collection: Collection) -> None:

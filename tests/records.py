@@ -1,0 +1,72 @@
+"""Records as tests of the stores write them, in one line each."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from domain.actions import Action, Result
+from domain.approvals import Approval, Verdict
+from domain.runs import Run
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def run(name: str, *, thread: str = "thr_1", owner: str = "ann", at: datetime = NOON, **more: Any) -> Run:
+    return Run(
+        run_id=name,
+        thread_id=thread,
+        owner=owner,
+        user_id=1,
+        session_id="s1",
+        message="hello",
+        created_at=at,
+        updated_at=at,
+        **more,
+    )
+
+
+def action(name: str) -> Action:
+    return Action(
+        action_id=name,
+        service="shop",
+        operation="refund",
+        method="POST",
+        url="http://shop/refunds",
+        arguments='{"amount":1.10}',
+        digest=name,
+        effect="write",
+        step=1,
+    )
+
+
+def result(name: str, **more: Any) -> Result:
+    return Result(**{"action_id": name, "outcome": "executed", "http_status": 200, "body": '{"ok":true}', **more})
+
+
+def request(
+    name: str, *, run_id: str = "run_1", owner: str = "ann", at: datetime = NOON, lasts: float = 60
+) -> Approval:
+    return Approval(
+        request_id=name,
+        orchestration_id=run_id,
+        thread_id="thr_1",
+        owner=owner,
+        requester=f"{owner}/1",
+        approval_type="financial",
+        proposed_action="refund",
+        action=action("act_1"),
+        risk_level="high",
+        risk_score=0.75,
+        policy_rule="money-asks",
+        policy_version="1",
+        reason="Money leaves the company.",
+        created_at=at,
+        expires_at=at + timedelta(seconds=lasts),
+    )
+
+
+def verdict(*, approved: bool = True, approver_id: int = 1, at: datetime = NOON) -> Verdict:
+    return Verdict(approved=approved, approver_id=approver_id, decided_by="bob", decided_at=at)
