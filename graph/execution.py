@@ -96,12 +96,12 @@ class Execution:
         values: Values = {}
         gates: list[Any] = []
         stream: Any = self.graph.astream(
-            command, self._config(live.run), stream_mode=["tasks", "custom", "values"], durability="sync"
+            command, self._config(live.run, live.say), stream_mode=["tasks", "values"], durability="sync"
         )
         async with aclosing(stream) as chunks:
             async for mode, chunk in chunks:
-                if mode != "values":
-                    live.tell(mode, chunk)
+                if mode == "tasks":
+                    live.tell(chunk)
                     continue
                 values = chunk
                 gates += chunk.get("__interrupt__", ())
@@ -135,9 +135,10 @@ class Execution:
         run = await self.runs.leave(live.run, status, at=self.clock(), reply=reply)
         live.settle(run or await self.runs.get(live.run.run_id))
 
-    def _config(self, run: Run) -> Any:
+    def _config(self, run: Run, on_token: Callable[[str], None] | None = None) -> Any:
         config = {
             "configurable": {
+                "__on_token": on_token,
                 "thread_id": run.thread_id,
                 "orchestration_id": run.run_id,
                 "requester": run.requester,

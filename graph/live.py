@@ -72,11 +72,13 @@ class Live:
         """Whether somebody asked to stop and nothing is being sent."""
         return self.cancel_asked and not self._sending
 
-    def tell(self, mode: str, chunk: dict[str, Any]) -> None:
-        """Turn what the graph streams into events."""
-        if mode == "custom":
-            self.log.append("token", {"text": chunk["token"]})
-        elif "result" in chunk or "error" in chunk:
+    def say(self, text: str) -> None:
+        """Add a piece of what the model says."""
+        self.log.append("token", {"text": text})
+
+    def tell(self, chunk: dict[str, Any]) -> None:
+        """Turn what the graph tells of its tasks into events."""
+        if "result" in chunk or "error" in chunk:
             self._ended(chunk)
         else:
             if chunk["name"] == "act" and chunk["input"]["action"]["effect"] == "write":

@@ -1,5 +1,6 @@
 """Plan: ask the model for an answer or for calls, and freeze its calls into actions."""
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamWriter
 
 from domain.actions import Action, Call, Result
@@ -11,9 +12,19 @@ from domain.state import State, Update, result_of
 
 
 async def plan(
-    state: State, writer: StreamWriter, *, model: Model, toolbox: Toolbox, policy_version: str, max_steps: int
+    state: State,
+    config: RunnableConfig,
+    writer: StreamWriter,
+    *,
+    model: Model,
+    toolbox: Toolbox,
+    policy_version: str,
+    max_steps: int,
 ) -> Update:
     """Return the model's answer as `text`, or its next actions; calls that do not fit their schema become results.
+
+    The model's words go to `configurable["__on_token"]` as they come, or to LangGraph's stream where nobody listens there:
+    the server listens itself, because a `custom` stream costs half a millisecond a run.
 
     Args:
         max_steps: How many rounds of actions one run may take; after that the run answers with what it has.
@@ -21,8 +32,13 @@ async def plan(
     if state["step"] >= max_steps:
         return {"text": _stopped(state, max_steps)}
 
+    told = config.get("configurable", {}).get("__on_token")
+
     async def on_token(text: str) -> None:
-        writer({"token": text})
+        if told:
+            told(text)
+        else:
+            writer({"token": text})
 
     decision = await model.decide(_turn(state, toolbox), on_token=on_token)
     update: Update = {"answered_by": decision.answered_by, "notices": _notices(state, decision)}
