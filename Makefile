@@ -8,7 +8,7 @@ PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; d
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run test check format studio bench lock clean help
+.PHONY: run test soak check format studio bench lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,10 @@ run: .venv/runtime
 
 test: .venv/dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# The load and fault tests at full size: a few minutes on two cores.
+soak: .venv/dev
+	SOAK=1 $(BIN)/python -m pytest tests/flow/test_load.py $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -15,6 +15,9 @@ from boot.settings import Settings
 from boot.status import Status
 from boot.stores import Stores, open_stores
 from checkpoints.approvals import Approvals
+from checkpoints.audit import Audit
+from checkpoints.auditor import Auditor
+from checkpoints.collections import Database
 from checkpoints.runs import Runs
 from domain.errors import ConfigurationError, StoreError
 from graph.build import build
@@ -26,7 +29,7 @@ from tools.toolbox import Toolbox
 log = structlog.get_logger("boot")
 
 TEND_SECONDS = 1.0
-"""How often expired approvals and runs left behind are looked for."""
+"""How often expired approvals, runs left behind and facts not yet in the audit log are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class Container:
     clock: Callable[[], datetime]
     runs: Runs
     approvals: Approvals
+    audit: Audit
+    auditor: Auditor
     orchestrations: Orchestrations
     toolbox: Toolbox
     services: Services
@@ -57,9 +62,10 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
     keys = _keys(settings)
     async with AsyncExitStack() as stack:
         data_dir = await stack.enter_async_context(claimed(settings.data_dir))
-        stores = await open_stores(stack, settings, data_dir, clock())
+        stores = await open_stores(stack, settings, data_dir, clock)
         opened = await open_parts(stack, settings, stores.database, data_dir, clock)
-        orchestrations = await _orchestrations(stack, settings, stores, opened)
+        audit, auditor = await _audit(stack, stores.database, clock)
+        orchestrations = await _orchestrations(stack, settings, stores, opened, auditor)
         status = Status(
             settings=settings,
             services=opened.services,
@@ -76,6 +82,8 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             clock=clock,
             runs=opened.runs,
             approvals=opened.approvals,
+            audit=audit,
+            auditor=auditor,
             orchestrations=orchestrations,
             toolbox=opened.toolbox,
             services=opened.services,
@@ -84,7 +92,20 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
         )
 
 
-async def _orchestrations(stack: AsyncExitStack, settings: Settings, stores: Stores, opened: Opened) -> Orchestrations:
+async def _audit(stack: AsyncExitStack, database: Database, clock: Callable[[], datetime]) -> tuple[Audit, Auditor]:
+    """Open the audit log, and log what a crash left out; what happens last is logged when everything else is closed."""
+    audit = Audit(database)
+    auditor = Auditor(database, audit, clock=clock)
+    for records in (audit, auditor):
+        await records.open()
+    await _caught_up(auditor)
+    stack.push_async_callback(_caught_up, auditor)
+    return audit, auditor
+
+
+async def _orchestrations(
+    stack: AsyncExitStack, settings: Settings, stores: Stores, opened: Opened, auditor: Auditor
+) -> Orchestrations:
     execution = Execution(
         graph=build(opened.parts, checkpointer=stores.saver),
         runs=opened.runs,
@@ -92,11 +113,12 @@ async def _orchestrations(stack: AsyncExitStack, settings: Settings, stores: Sto
         clock=opened.parts.clock,
         max_steps=settings.max_steps,
         parallel=settings.enable_parallel,
+        standing=tuple(notice for port in await stores.ports() if (notice := port.notice())),
     )
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     orchestrations = Orchestrations(execution, locks=stores.locks, tasks=tasks, queue_seconds=settings.queue_seconds)
     stack.push_async_callback(orchestrations.close, grace_seconds=settings.shutdown_grace_seconds)
-    for care in (_tend(orchestrations), opened.toolbox.warm()):
+    for care in (_tend(orchestrations, auditor), opened.toolbox.warm()):
         stack.callback(tasks.create_task(care).cancel)
     return orchestrations
 
@@ -123,12 +145,21 @@ async def _announce(status: Status) -> None:
     log.info("operations_ready", count=len(status.services.operations()))
 
 
-async def _tend(orchestrations: Orchestrations) -> None:
-    """Look after what nobody asks for: approvals that expire, and runs that were left behind."""
+async def _tend(orchestrations: Orchestrations, auditor: Auditor) -> None:
+    """Look after what nobody asks for: approvals that expire, runs that were left behind, facts that are not logged."""
     while True:
         try:
             await orchestrations.recover()
             await orchestrations.expire()
         except StoreError as error:
             log.warning("not_tended", error=type(error).__name__, detail=error.detail)
+        await _caught_up(auditor)
         await asyncio.sleep(TEND_SECONDS)
+
+
+async def _caught_up(auditor: Auditor) -> None:
+    """Log what is recorded; what cannot be logged now keeps its mark and is logged later."""
+    try:
+        await auditor.catch_up()
+    except StoreError as error:
+        log.warning("not_audited", error=type(error).__name__, detail=error.detail)

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from domain.actions import Frozen
+from domain.conversation import Notice
 
 type Mode = Literal["networked", "embedded", "degraded"]
 
@@ -25,3 +26,9 @@ class Port(Frozen):
     since: datetime
     reason: str
     lost: str = ""
+
+    def notice(self) -> Notice | None:
+        """Return what a reply says about the port while it is degraded."""
+        if self.mode != "degraded":
+            return None
+        return Notice(port=self.port, mode="degraded", reason=self.reason, lost=self.lost)

@@ -49,7 +49,26 @@ class Settings(BaseSettings):
     http_max_keepalive: int = Field(20, ge=0, description="Idle connections kept to one service")
     http_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for one call of a service")
 
+    redis_url: SecretStr | None = Field(
+        None, description="Redis 8 for checkpoints, locks and breakers; absent: embedded"
+    )
+    redis_max_connections: int = Field(32, ge=2, description="Connections to Redis; who finds none free waits")
+    checkpoint_ttl_minutes: int | None = Field(
+        None, ge=1, description="How long Redis keeps an unused thread; absent: for good"
+    )
+    lease_seconds: float = Field(5.0, ge=1, le=60, description="How long a thread stays closed when its server dies")
+    mongodb_url: SecretStr | None = Field(None, description="MongoDB for runs, approvals and ledger; absent: embedded")
+    mongodb_database: str = Field("orchestrator", min_length=1, description="The database's name")
+    mongodb_max_pool_size: int = Field(50, ge=1, description="Connections to each MongoDB server")
     allow_degraded: bool = Field(False, description="In production: start even if a configured store does not answer")
+
+    breaker_window_seconds: float = Field(30.0, ge=0.01, description="How far back a breaker counts calls")
+    breaker_minimum_calls: int = Field(10, ge=1, description="A breaker judges no fewer calls than these")
+    breaker_failure_rate: float = Field(0.5, gt=0, le=1, description="Share of failed calls that opens a breaker")
+    breaker_slow_seconds: float = Field(5.0, gt=0, description="A call that takes this long is slow")
+    breaker_slow_rate: float = Field(0.8, gt=0, le=1, description="Share of slow calls that opens a breaker")
+    breaker_open_seconds: float = Field(5.0, gt=0, description="First pause of an open breaker; it doubles")
+    breaker_open_max_seconds: float = Field(300.0, gt=0, description="Longest pause of an open breaker")
 
     enable_checkpointing: bool = Field(True, description="false: nothing survives a restart, and this is said")
     enable_hitl: bool = Field(True, description="false: actions that need a human are denied")
@@ -66,7 +85,7 @@ class Settings(BaseSettings):
 
     def variables(self) -> Mapping[str, str]:
         """Return what the services file may refer to: the environment, the `.env` file, and the URLs given here."""
-        urls = {name.upper(): value for name, value in self if name.endswith("_url") and value}
+        urls = {name.upper(): value for name, value in self if name.endswith("_url") and isinstance(value, str)}
         return {**{name: value for name, value in dotenv_values(ENV_FILE).items() if value}, **os.environ, **urls}
 
 

@@ -71,7 +71,12 @@ class Status:
 
     def connection_stats(self) -> dict[str, Any]:
         """Return the pools; a store that is not configured has none."""
-        return {"http": self.services.stats(), "redis": None, "mongodb": None}
+        redis, mongodb = self.stores.redis_stats, self.stores.mongodb_stats
+        return {
+            "http": self.services.stats(),
+            "redis": redis() if redis else None,
+            "mongodb": mongodb() if mongodb else None,
+        }
 
     async def all_ports(self) -> tuple[Port, ...]:
         """Return every port as it is now."""
@@ -96,7 +101,7 @@ class Status:
             reason=NOTICE.reason,
             lost=NOTICE.lost,
         )
-        return (model, *self.stores.ports, knowledge)
+        return (model, *await self.stores.ports(), knowledge)
 
 
 def _masked(value: Any) -> Any:

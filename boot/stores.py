@@ -1,52 +1,173 @@
 """What survives a restart, each in the first form that opens."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from boot.fallback import Form, first_available
 from boot.ports import Port
 from boot.settings import Settings
+from boot.watched import Watched
 from checkpoints.collections import Database
 from checkpoints.documents import open_documents
-from checkpoints.locks import Locks
-from checkpoints.saver import open_memory_saver, open_sqlite_saver
+from checkpoints.locks import Leases, Locks
+from checkpoints.saver import open_memory_saver, open_redis_saver, open_sqlite_saver
+from domain.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from checkpoints.mongo import MongoDatabase
 
 ONE_SERVER = "One server only: replicas cannot share it."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """The opened stores, and which form each one has."""
+    """The opened stores, which form each one has, and the connections they share.
+
+    Args:
+        prompt: A Redis client that gives up at once, for what can go on without; None where Redis is not used.
+    """
 
     database: Database
     saver: BaseCheckpointSaver[Any]
-    locks: Locks
-    ports: tuple[Port, ...]
+    locks: Leases
+    prompt: "Redis | None"
+    watched: tuple[Watched, ...]
+    redis_stats: Callable[[], dict[str, int]] | None
+    mongodb_stats: Callable[[], dict[str, int]] | None
+
+    async def ports(self) -> tuple[Port, ...]:
+        """Return every store's port as it is now."""
+        return tuple([await each.now() for each in self.watched])
 
 
-async def open_stores(stack: AsyncExitStack, settings: Settings, data_dir: Path, now: datetime) -> Stores:
+async def open_stores(
+    stack: AsyncExitStack, settings: Settings, data_dir: Path, clock: Callable[[], datetime]
+) -> Stores:
     """Open every store; the stack closes them.
 
     Raises `ConfigurationError` where a configured store does not answer and degrading is not allowed, and
     `StoreUnavailable` where not even the embedded form opens.
     """
-    strict = settings.environment == "production" and not settings.allow_degraded
-    database, documents = await first_available(
-        stack, "documents", networked=None, embedded=_documents_file(data_dir), strict=strict, now=now
+    mongo, redis = _Mongo(settings), _Redis(settings)
+    await redis.connect(stack)
+
+    async def opened[T](port: str, networked: Form[T] | None, embedded: Form[T], ping: Ping) -> tuple[T, Watched]:
+        strict = settings.environment == "production" and not settings.allow_degraded
+        thing, seen = await first_available(
+            stack, port, networked=networked, embedded=embedded, strict=strict, now=clock()
+        )
+        return thing, Watched(seen, ping if seen.mode == "networked" else None, clock)
+
+    database, documents = await opened("documents", mongo.form(), _documents_file(data_dir), mongo.ping)
+    saver, checkpoints = await opened(
+        "checkpoints", redis.checkpoints(), _checkpoints_here(settings, data_dir), redis.ping
     )
-    saver, checkpoints = await first_available(
-        stack, "checkpoints", networked=None, embedded=_checkpoints_file(settings, data_dir), strict=strict, now=now
+    locks, one_writer = await opened("locks", redis.locks(), _locks_here(), redis.ping)
+    return Stores(
+        database=database,
+        saver=saver,
+        locks=locks,
+        prompt=redis.prompt,
+        watched=(checkpoints, documents, one_writer),
+        redis_stats=redis.stats if redis.patient is not None else None,
+        mongodb_stats=mongo.opened.stats if mongo.opened is not None else None,
     )
-    locks, one_writer = await first_available(
-        stack, "locks", networked=None, embedded=_locks_here(), strict=strict, now=now
-    )
-    return Stores(database=database, saver=saver, locks=locks, ports=(checkpoints, documents, one_writer))
+
+
+type Ping = Callable[[], Awaitable[object]]
+
+
+class _Mongo:
+    """The document store's networked form, where one is configured."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.opened: MongoDatabase | None = None
+
+    def form(self) -> Form[Database] | None:
+        return Form(name="MongoDB", opener=self._open) if self._settings.mongodb_url else None
+
+    async def ping(self) -> None:
+        if self.opened is not None:
+            await self.opened.ping()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Database]:
+        from checkpoints.mongo import open_mongo  # slow to import, and not needed without it
+
+        settings = self._settings
+        url = settings.mongodb_url.get_secret_value() if settings.mongodb_url else ""
+        opening = open_mongo(url, database=settings.mongodb_database, max_pool_size=settings.mongodb_max_pool_size)
+        async with opening as self.opened:
+            yield self.opened
+
+
+class _Redis:
+    """What Redis serves, where it is configured: one connection decides for all of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._failure: StoreUnavailable | ImportError | None = None
+        self.patient: Redis | None = None
+        self.prompt: Redis | None = None
+
+    async def connect(self, stack: AsyncExitStack) -> None:
+        settings = self._settings
+        if settings.redis_url is None:
+            return
+        url, most = settings.redis_url.get_secret_value(), settings.redis_max_connections
+        try:
+            from checkpoints.redis import PATIENT, PROMPT, open_redis
+
+            self.patient = await stack.enter_async_context(open_redis(url, max_connections=most, manner=PATIENT))
+            self.prompt = await stack.enter_async_context(open_redis(url, max_connections=most, manner=PROMPT))
+        except (StoreUnavailable, ImportError) as error:
+            self._failure = error
+
+    def checkpoints(self) -> Form[BaseCheckpointSaver[Any]] | None:
+        if self._settings.redis_url is None or not self._settings.enable_checkpointing:
+            return None
+        minutes = self._settings.checkpoint_ttl_minutes
+        return Form(name="Redis", opener=lambda: self._with(lambda redis: open_redis_saver(redis, ttl_minutes=minutes)))
+
+    def locks(self) -> Form[Leases] | None:
+        return Form(name="Redis", opener=lambda: self._with(self._locks)) if self._settings.redis_url else None
+
+    def stats(self) -> dict[str, int]:
+        from checkpoints.redis import pool_stats
+
+        return pool_stats(self._connected())
+
+    async def ping(self) -> None:
+        from checkpoints.redis import ping
+
+        if self.prompt is not None:
+            await ping(self.prompt)
+
+    def _connected(self) -> "Redis":
+        if self.patient is None:
+            raise self._failure or StoreUnavailable("Redis is not connected.")
+        return self.patient
+
+    @asynccontextmanager
+    async def _with[T](self, opener: Callable[["Redis"], AbstractAsyncContextManager[T]]) -> AsyncIterator[T]:
+        async with opener(self._connected()) as opened:
+            yield opened
+
+    @asynccontextmanager
+    async def _locks(self, redis: "Redis") -> AsyncIterator[Leases]:
+        from checkpoints.redis_locks import open_redis_locks
+
+        async with open_redis_locks(redis, lease_seconds=self._settings.lease_seconds) as locks:
+            yield locks
 
 
 def _documents_file(data_dir: Path) -> Form[Database]:
@@ -54,17 +175,17 @@ def _documents_file(data_dir: Path) -> Form[Database]:
     return Form(name=f"SQLite file {path}", opener=lambda: open_documents(path), lost=ONE_SERVER)
 
 
-def _checkpoints_file(settings: Settings, data_dir: Path) -> Form[BaseCheckpointSaver[Any]]:
+def _checkpoints_here(settings: Settings, data_dir: Path) -> Form[BaseCheckpointSaver[Any]]:
     if not settings.enable_checkpointing:
         return Form(name="memory", opener=open_memory_saver, lost="Conversations and pauses end with the process.")
     path = data_dir / "checkpoints.sqlite"
     return Form(name=f"SQLite file {path}", opener=lambda: open_sqlite_saver(path), lost=ONE_SERVER)
 
 
-def _locks_here() -> Form[Locks]:
+def _locks_here() -> Form[Leases]:
     return Form(name="this process", opener=_own_locks, lost=ONE_SERVER)
 
 
 @asynccontextmanager
-async def _own_locks() -> AsyncIterator[Locks]:
+async def _own_locks() -> AsyncIterator[Leases]:
     yield Locks()

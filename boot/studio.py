@@ -26,10 +26,11 @@ async def checkpointer() -> AsyncIterator[BaseCheckpointSaver[Any]]:
     `langgraph dev` enters this once, before it asks for the graph, and leaves it when it stops. Studio has a folder of
     its own below DATA_DIR, so that it runs beside the server. Raises `ConfigurationError` or `StoreUnavailable`.
     """
-    settings = await asyncio.to_thread(read_settings)
+    given = await asyncio.to_thread(read_settings)
+    settings = given.model_copy(update={"redis_url": None, "mongodb_url": None})  # a playground, not the fleet's data
     async with AsyncExitStack() as stack:
         data_dir = await stack.enter_async_context(claimed(settings.data_dir / "studio"))
-        stores = await open_stores(stack, settings, data_dir, utc_now())
+        stores = await open_stores(stack, settings, data_dir, utc_now)
         opened = await open_parts(stack, settings, stores.database, data_dir, utc_now)
         _opened.append(build(opened.parts, checkpointer=None))
         stack.callback(_opened.clear)

@@ -46,11 +46,27 @@ async def open_redis(url: str, *, max_connections: int, manner: dict[str, Any]) 
         raise ConfigurationError("REDIS_URL is not a Redis address, such as redis://127.0.0.1:6379/0.") from error
     client = Redis(connection_pool=pool)
     try:
-        try:
-            await client.ping()
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable("Redis does not answer.") from error
+        await ping(client)
         yield client
     finally:
         await client.aclose()
         await pool.aclose()
+
+
+async def ping(client: "Redis") -> None:
+    """Ask Redis whether it is there; raises `StoreUnavailable`."""
+    try:
+        await client.ping()
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable("Redis does not answer.") from error
+
+
+def pool_stats(client: "Redis") -> dict[str, int]:
+    """Return the pool's figures, by the names operators know."""
+    pool: Any = client.connection_pool
+    in_use = len(pool._in_use_connections)  # noqa: SLF001  # redis-py tells them nowhere else
+    return {
+        "idle_connections": sum(each is not None for each in pool._available_connections),  # noqa: SLF001  # the same
+        "in_use_connections": in_use,
+        "max_connections": pool.max_connections,
+    }
