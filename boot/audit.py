@@ -1,0 +1,111 @@
+"""Verify the audit log without the server, while it runs or not: `python -m boot.audit`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import TextIO
+
+from boot.settings import read_settings
+from checkpoints.audit import Audit
+from checkpoints.documents import open_documents
+from checkpoints.mongo import open_mongo
+from domain.audit import Anchor, Break, Entry, Verification, entry_of_line
+from domain.errors import ConfigurationError, InvalidInput, OrchestrationError
+
+INTACT, BROKEN, UNREADABLE = 0, 1, 2
+"""The exit codes."""
+
+
+def main() -> int:
+    """Verify the whole chain, print how far it reaches or where it breaks, and return the exit code."""
+    given = _arguments()
+    try:
+        with ExitStack() as files:
+            export = files.enter_context(given.export.open("x", encoding="utf-8")) if given.export else None
+            lines = files.enter_context(given.file.open(encoding="utf-8", newline="")) if given.file else None
+            return asyncio.run(_verify(given, lines, export))
+    except OSError as error:
+        sys.stderr.write(f"Not verified: {error.filename}: {error.strerror}.\n")
+    except OrchestrationError as error:
+        sys.stderr.write(f"Not verified: {error.detail}\n")
+    return UNREADABLE
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m boot.audit",
+        description="Verify the audit log's chain of hashes: changed, removed, inserted and swapped entries are found. "
+        "Exits 0 where it holds, 1 where it is broken, 2 where it cannot be read. Changes nothing.",
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--data-dir", type=Path, metavar="DIR", help="the server's folder; default: DATA_DIR")
+    source.add_argument("--mongodb-url", metavar="URL", help="the server's MongoDB; needs --database")
+    source.add_argument("--file", type=Path, metavar="FILE", help="an export, as --export writes it")
+    parser.add_argument("--database", metavar="NAME", help="the database on MongoDB")
+    parser.add_argument(
+        "--expect-last",
+        type=_anchor,
+        metavar="SEQ:HASH",
+        help="what this program printed before: finds a tail cut off since, and a log written anew; it may have grown",
+    )
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE", help="write the verified entries to a new file, as JSON lines"
+    )
+    given = parser.parse_args()
+    if bool(given.mongodb_url) != bool(given.database):
+        parser.error("--mongodb-url and --database go together")
+    return given
+
+
+def _anchor(text: str) -> Anchor:
+    try:
+        return Anchor.parse(text)
+    except InvalidInput as error:
+        raise argparse.ArgumentTypeError(error.detail) from error
+
+
+async def _verify(given: argparse.Namespace, lines: TextIO | None, export: TextIO | None) -> int:
+    verification = Verification(given.expect_last)
+    async with AsyncExitStack() as stack:
+        entries = _read(lines) if lines else (await _opened(stack, given)).entries()
+        broken = await _followed(entries, verification, export)
+    sys.stdout.write(f"{verification.last.seq} entries hold; last {verification.last}\n")
+    if broken:
+        sys.stdout.write(f"BROKEN at entry {broken.seq}: {broken.reason}\n")
+    return BROKEN if broken else INTACT
+
+
+async def _followed(entries: AsyncIterator[Entry], verification: Verification, export: TextIO | None) -> Break | None:
+    try:
+        async for entry in entries:
+            if broken := verification.follow(entry):
+                return broken
+            if export:
+                export.write(f"{entry.line()}\n")
+    except InvalidInput as error:
+        return Break(seq=verification.last.seq + 1, reason=error.detail)
+    return verification.end()
+
+
+async def _opened(stack: AsyncExitStack, given: argparse.Namespace) -> Audit:
+    """Open the log for reading; raises `ConfigurationError` and `StoreUnavailable`."""
+    if given.mongodb_url:
+        networked = open_mongo(given.mongodb_url, database=given.database, max_pool_size=1)
+        return Audit(await stack.enter_async_context(networked))
+    data_dir = given.data_dir or read_settings().data_dir
+    path = data_dir / "documents.sqlite"  # as `boot.stores` names it
+    if not await asyncio.to_thread(path.is_file):
+        raise ConfigurationError(f"{data_dir} holds no document store.")
+    return Audit(await stack.enter_async_context(open_documents(path)))
+
+
+async def _read(lines: TextIO) -> AsyncIterator[Entry]:
+    for line in lines:
+        yield entry_of_line(line.removesuffix("\n"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
