@@ -11,7 +11,8 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from api import approvals, operations, orchestrate, problems, services
+from api import approvals, audit, operations, orchestrate, problems, reference, services
+from api.document import Documented
 from api.guard import Guard
 from boot.container import Container, open_container
 from boot.logs import set_up_logs
@@ -22,8 +23,9 @@ log = structlog.get_logger("server")
 
 DESCRIPTION = """An agent server that acts on your services, asks a human where policy says so, and never lies about it.
 
-A message goes to `POST /orchestrate`. What comes back is a reply (200), or a pause (202) with the approvals a human
-has to decide; after the decision the run goes on by itself, and `POST /orchestrations/{id}/resume` returns its reply."""
+A message goes to `POST /orchestrate`. What comes back is a reply (200), or a pause (202) with the approvals that a
+human has to decide; after the decision the run goes on by itself, and `POST /orchestrations/{id}/resume` returns its
+reply."""
 
 
 def create_app(settings: Settings, container: Container | None = None) -> FastAPI:
@@ -34,10 +36,16 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
         async with nullcontext(container) if container else open_container(settings) as app.state.container:
             yield
 
-    app = FastAPI(title="AI Orchestration Layer", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    app = Documented(
+        title="AI Orchestration Layer",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        longest_message=settings.max_message_chars,
+    )
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    for family in (orchestrate, approvals, operations, services):
+    for family in (orchestrate, approvals, audit, operations, services, reference):
         app.include_router(family.router)
     return app
 
@@ -61,6 +69,8 @@ async def serve(settings: Settings) -> None:
             create_app(settings, container),
             host=settings.host,
             port=settings.port,
+            http="h11",  # bounds the head of a request, which httptools does not; like tests/running.py
+            ws="none",
             log_config=None,
             access_log=settings.log_level == "DEBUG",
             server_header=False,

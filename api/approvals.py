@@ -6,39 +6,32 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from api.access import Caller, Opened
-from api.shapes import ApprovalOut, ApprovalsOut, VerdictIn, problems
+from api.document import refusals
+from api.shapes import ApprovalOut, ApprovalsIn, ApprovalsOut, RequestId, VerdictIn
 from domain.approvals import Verdict
-from domain.policy import RiskLevel
 
 router = APIRouter(prefix="/approvals", tags=["approvals"])
 
 
-@router.get("/pending", response_model=ApprovalsOut, responses=problems())
-async def pending(
-    container: Opened,
-    principal: Caller,
-    orchestration_id: Annotated[str | None, Query(max_length=64)] = None,
-    approval_type: Annotated[str | None, Query(max_length=64)] = None,
-    risk_level: RiskLevel | None = None,
-    skip: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+@router.get("/pending", response_model=ApprovalsOut)
+async def list_pending_approvals(
+    given: Annotated[ApprovalsIn, Query()], container: Opened, principal: Caller
 ) -> Response:
     """List what waits for a decision, oldest first: all of it for an approver, their own for others."""
-    wanted = {"orchestration_id": orchestration_id, "approval_type": approval_type, "risk_level": risk_level}
-    fields = {name: value for name, value in wanted.items() if value is not None}
-    owner = principal.sees("approver")
-    found, total = await container.approvals.pending(owner=owner, skip=skip, limit=limit, **fields)
-    return JSONResponse({"approvals": [each.shown() for each in found], "total": total, "skip": skip, "limit": limit})
+    fields = given.model_dump(exclude_none=True)
+    found, total = await container.approvals.pending(owner=principal.sees("approver"), **fields)
+    page = {"total": total, "skip": given.skip, "limit": given.limit}
+    return JSONResponse({"approvals": [each.shown() for each in found], **page})
 
 
-@router.get("/{request_id}", response_model=ApprovalOut, responses=problems(404))
-async def approval(request_id: str, container: Opened, principal: Caller) -> Response:
+@router.get("/{request_id}", response_model=ApprovalOut, responses=refusals(404))
+async def get_approval(request_id: RequestId, container: Opened, principal: Caller) -> Response:
     """Return one request, whatever its state."""
     return JSONResponse((await container.approvals.get(request_id, owner=principal.sees("approver"))).shown())
 
 
-@router.post("/pending/{request_id}/decide", response_model=ApprovalOut, responses=problems(404, 409))
-async def decide(request_id: str, given: VerdictIn, container: Opened, principal: Caller) -> Response:
+@router.post("/pending/{request_id}/decide", response_model=ApprovalOut, responses=refusals(404, 409))
+async def decide_approval(request_id: RequestId, given: VerdictIn, container: Opened, principal: Caller) -> Response:
     """Approve or reject; the run goes on by itself. The same decision again gives the same answer, another one 409."""
     principal.require("approver")
     verdict = Verdict(**given.model_dump(), decided_by=principal.name, decided_at=container.clock())

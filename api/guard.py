@@ -1,13 +1,21 @@
 """What every request passes: an id for its log lines, a bound on its body, and strict JSON."""
 
+import asyncio
 import secrets
+from contextlib import suppress
 
 import pydantic_core
 import structlog
+from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem
+
+DRAINED_BYTES = 16_000_000
+DRAINED_SECONDS = 2.0
+"""How much, and how long, is still read of a body that is too large: who is cut off while sending reads no answer."""
 
 BINARY = ("multipart/form-data", "application/octet-stream", "text/")
 
@@ -18,7 +26,8 @@ class Guard:
     Python's JSON parser takes NaN, lone surrogates and any depth until the stack ends; this one takes none of them.
 
     Args:
-        max_body_bytes: The largest body taken; a larger one is answered 413 and not read to its end.
+        max_body_bytes: The largest body taken; a larger one is answered 413. Its rest is read and dropped within the
+            bounds above, then the connection is closed.
     """
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
@@ -26,8 +35,11 @@ class Guard:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or refuse it."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if scope["method"] == "HEAD":  # answered as GET; uvicorn sends no body
+            scope = {**scope, "method": "GET"}
         headers = Headers(scope=scope)
         request_id = _clean(headers.get("x-request-id")) or secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
@@ -39,30 +51,57 @@ class Guard:
             await send(message)
 
         if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
-            body = await self._body(headers, receive)
+            try:
+                body, more = await self._body(headers, receive)
+            except ClientDisconnect:  # half a body is no request, however well it reads
+                return None
             if body is None:
-                refusal = problem(413, "content-too-large", f"A body may have {self._max_body_bytes} bytes.")
-                return await refusal(scope, receive, tagged)
+                ended = not more or ("expect" not in headers and await _drained(receive))
+                return await self._too_large(keep=ended)(scope, receive, tagged)
             if fault := _fault(headers.get("content-type", ""), body):
                 return await problem(400, "malformed-json", fault)(scope, receive, tagged)
             receive = _replayed(body, receive)
         return await self._app(scope, receive, tagged)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
-        """Return the whole body, or None as soon as it is too large."""
+    async def _body(self, headers: Headers, receive: Receive) -> tuple[bytes | None, bool]:
+        """Return the whole body, or None as soon as it is too large, and whether more of it is to come.
+
+        Raises `ClientDisconnect` if the caller leaves in the middle of it.
+        """
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self._max_body_bytes:
-            return None
+            return None, True
         parts, size, more = [], 0, True
         while more:
-            message = await receive()
-            part = message.get("body", b"")
+            part, more = await _received(receive)
             size += len(part)
             if size > self._max_body_bytes:
-                return None
+                return None, more
             parts.append(part)
-            more = message.get("more_body", False)
-        return b"".join(parts)
+        return b"".join(parts), False
+
+    def _too_large(self, *, keep: bool) -> JSONResponse:
+        headers = {} if keep else {"Connection": "close"}
+        return problem(413, "content-too-large", f"A body may have {self._max_body_bytes} bytes.", headers=headers)
+
+
+async def _received(receive: Receive) -> tuple[bytes, bool]:
+    """Return the next part of a body and whether more is to come; raises `ClientDisconnect`."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _drained(receive: Receive) -> bool:
+    """Return whether a body came to its end within the bounds, or its sender left."""
+    left, more = DRAINED_BYTES, True
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DRAINED_SECONDS):
+            while more and left > 0:
+                part, more = await _received(receive)
+                left -= len(part)
+    return not more
 
 
 def _clean(request_id: str | None) -> str | None:

@@ -2,41 +2,61 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.access import Caller, Opened
-from api.shapes import MessageIn, Name, OrchestrationOut, OrchestrationsOut, problems
+from api.document import refusals
+from api.shapes import MessageIn, OrchestrationId, OrchestrationOut, OrchestrationsIn, OrchestrationsOut
 from boot.container import Container
-from domain.errors import InvalidInput
+from domain.errors import Conflict, InvalidInput
 from domain.principals import Principal
-from domain.runs import Run, RunStatus
-from graph.events import START, Position, event_id, parse_position
+from domain.runs import Run
+from graph.events import START, EventName, Position, event_id, parse_position
 from graph.runs import Asked
 
 router = APIRouter(tags=["orchestrate"])
 
-type LastEventId = Annotated[str | None, Header(description="Where a reader left off: the id of the last event it got")]
+type LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        pattern=r"^[^:]{1,64}:[0-9]{1,15}:[0-9]{1,15}$",
+        description="Where a reader left off: the id of the last event it got",
+    ),
+]
 
 PAUSE: dict[int | str, dict[str, Any]] = {
     202: {"model": OrchestrationOut, "description": "An action waits for a human; the approvals are in the answer"}
 }
+EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "What to send as `Last-Event-ID` to go on behind this event"},
+        "event": {"type": "string", "enum": list(get_args(EventName.__value__))},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "A JSON object"},
+    },
+    "required": ["id", "event", "data"],
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Server-sent events"}
+    200: {
+        "description": "Server-sent events, until the run ends or pauses",
+        "content": {"text/event-stream": {"itemSchema": EVENT}},
+    }
 }
 
 
-@router.post("/orchestrate", response_model=OrchestrationOut, responses=PAUSE | problems(409))
+@router.post("/orchestrate", response_model=OrchestrationOut, responses=PAUSE | refusals(409))
 async def orchestrate(given: MessageIn, container: Opened, principal: Caller) -> Response:
     """Run one message to its reply, or to the point where a human has to decide."""
     live = await container.orchestrations.start(_asked(given, container, principal))
     return _reply(await live.settled())
 
 
-@router.post("/orchestrate/stream", response_class=EventSourceResponse, responses=EVENTS | problems(404, 409))
+@router.post("/orchestrate/stream", response_class=EventSourceResponse, responses=EVENTS | refusals(404, 409))
 async def orchestrate_stream(
     given: MessageIn, container: Opened, principal: Caller, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
@@ -50,53 +70,47 @@ async def orchestrate_stream(
     return await _stream(container, principal, live.run.run_id, START)
 
 
-@router.get("/orchestrations", response_model=OrchestrationsOut, responses=problems())
-async def orchestrations(
-    container: Opened,
-    principal: Caller,
-    status: RunStatus | None = None,
-    user_id: Annotated[int | None, Query(ge=0, le=2**53 - 1)] = None,
-    session_id: Annotated[Name | None, Query()] = None,
-    before: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+@router.get("/orchestrations", response_model=OrchestrationsOut)
+async def list_orchestrations(
+    given: Annotated[OrchestrationsIn, Query()], container: Opened, principal: Caller
 ) -> Response:
     """List runs, newest first; those of one user and session are that conversation's transcript."""
-    wanted = {"status": status, "user_id": user_id, "session_id": session_id}
-    fields = {name: value for name, value in wanted.items() if value is not None}
-    runs = await container.runs.page(owner=principal.sees(), before=before, limit=limit, **fields)
-    last = runs[-1].run_id if len(runs) == limit else None
+    runs = await container.runs.page(owner=principal.sees(), **given.model_dump(exclude_none=True))
+    last = runs[-1].run_id if len(runs) == given.limit else None
     return JSONResponse({"orchestrations": [_shown(run) for run in runs], "next": last})
 
 
-@router.get("/orchestrations/{orchestration_id}", response_model=OrchestrationOut, responses=problems(404))
-async def orchestration(orchestration_id: str, container: Opened, principal: Caller) -> Response:
+@router.get("/orchestrations/{orchestration_id}", response_model=OrchestrationOut, responses=refusals(404))
+async def get_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
     """Return how a run stands."""
     return JSONResponse(_shown(await container.runs.get(orchestration_id, owner=principal.sees())))
 
 
 @router.get(
-    "/orchestrations/{orchestration_id}/stream", response_class=EventSourceResponse, responses=EVENTS | problems(404)
+    "/orchestrations/{orchestration_id}/stream",
+    response_class=EventSourceResponse,
+    responses=EVENTS | refusals(404, 409),
 )
-async def orchestration_stream(
-    orchestration_id: str, container: Opened, principal: Caller, last_event_id: LastEventId = None
+async def join_orchestration(
+    orchestration_id: OrchestrationId, container: Opened, principal: Caller, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
     """Join a run's events, from the beginning or behind `Last-Event-ID`."""
     run_id, after = _position(last_event_id) if last_event_id is not None else (orchestration_id, START)
     if run_id != orchestration_id:
-        raise InvalidInput("Last-Event-ID belongs to another orchestration.")
+        raise Conflict("Last-Event-ID belongs to another orchestration.")
     return await _stream(container, principal, orchestration_id, after)
 
 
 @router.post(
-    "/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | problems(404)
+    "/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | refusals(404)
 )
-async def resume(orchestration_id: str, container: Opened, principal: Caller) -> Response:
+async def resume_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
     """Wait for a run and return its reply: joins it while it runs, sets it going if its approvals are decided."""
     return _reply(await container.orchestrations.resume(orchestration_id, owner=principal.sees()))
 
 
-@router.post("/orchestrations/{orchestration_id}/cancel", response_model=OrchestrationOut, responses=problems(404, 409))
-async def cancel(orchestration_id: str, container: Opened, principal: Caller) -> Response:
+@router.post("/orchestrations/{orchestration_id}/cancel", response_model=OrchestrationOut, responses=refusals(404, 409))
+async def cancel_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
     """Stop a run for good; an action that is being sent is finished first."""
     return JSONResponse(_shown(await container.orchestrations.cancel(orchestration_id, owner=principal.sees())))
 

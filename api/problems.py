@@ -1,5 +1,6 @@
 """The one table from errors to HTTP: RFC 9457 problem details, each with a stable type."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -8,6 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from domain import errors
 
@@ -39,6 +42,16 @@ STATUS: dict[type[errors.OrchestrationError], int] = {
 }
 """The status of each error; a class that is not listed has its parent's."""
 
+OTHERS: dict[str, tuple[int, str]] = {
+    "bad-request": (400, "The request cannot be read."),
+    "malformed-json": (400, "The body is not JSON that this server takes: RFC 8259, no NaN, no lone surrogates."),
+    "method-not-allowed": (405, "The path exists, but not for this method; `Allow` tells which it takes."),
+    "content-too-large": (413, "The body is larger than MAX_BODY_BYTES."),
+    "internal-server-error": (500, "The server has a defect; its log tells more."),
+}
+"""Problems that no error of ours stands for: the status and the meaning of each."""
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 HEADERS: dict[int, dict[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
 
 
@@ -66,6 +79,14 @@ def status_of(error: type[errors.OrchestrationError]) -> int:
     return next((STATUS[each] for each in error.__mro__ if each in STATUS), 500)
 
 
+def meaning_of(name: str) -> tuple[int, str] | None:
+    """Return the status and the meaning of a type of problem, or None if there is none of this name."""
+    for error in _every(errors.OrchestrationError):
+        if name_of(error) == name:
+            return status_of(error), (error.__doc__ or "").partition("\n")[0]
+    return OTHERS.get(name)
+
+
 def install(app: FastAPI) -> None:
     """Let the application answer every error as a problem."""
     app.add_exception_handler(errors.OrchestrationError, _ours)
@@ -90,10 +111,30 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return problem(422, "invalid-input", detail, extra={"errors": wrong[:20]})
 
 
-async def _http(_: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class
     name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return problem(error.status_code, name, error.detail, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_allowed(request))}
+    return problem(error.status_code, name, error.detail, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return the methods of every route at the request's path; the first route that fits knows its own only."""
+    routes, scope = request.app.routes, request.scope
+    found = [each for each in METHODS if any(_takes(route, {**scope, "method": each}) for route in routes)]
+    return ["HEAD", *found] if "GET" in found else found
+
+
+def _takes(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
+
+
+def _every(error: type[errors.OrchestrationError]) -> Iterator[type[errors.OrchestrationError]]:
+    yield error
+    for each in error.__subclasses__():
+        yield from _every(each)
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from fastapi import Path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from domain.approvals import ApprovalState, Verdict
 from domain.conversation import Notice
@@ -12,12 +13,23 @@ from domain.runs import RunStatus
 
 LARGEST = 2**53 - 1
 
-type Id = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+
+def _whole(given: object) -> object:
+    """Return 1 for 1.0, which is the same number in JSON (and to JSON Schema), and everything else as it is."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+type Id = Annotated[int, Field(strict=True, ge=0, le=LARGEST), BeforeValidator(_whole)]
+type Number = Annotated[int, Field(ge=0, le=LARGEST)]
+type Text = Annotated[str, Field(max_length=64)]
+type Limit = Annotated[int, Field(ge=1, le=100, description="How many to return at most")]
+type OrchestrationId = Annotated[str, Path(description="The `orchestration_id` of an answer")]
+type RequestId = Annotated[str, Path(description="The `request_id` of an approval")]
 type Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
 
 
 class Given(BaseModel):
-    """A request's body: unknown members are refused, so that a misspelt one is noticed."""
+    """A request's body or query: unknown members are refused, so that a misspelt one is noticed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,9 +41,13 @@ class MessageIn(Given):
     `on_pending` says what happens while the session waits for a human: refuse, or withdraw the request.
     """
 
-    user_id: Id = Field(examples=[1])
-    session_id: Name = Field(examples=["s1"])
-    message: str = Field(min_length=1, examples=["which pets are available?"])
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user_id": 1, "session_id": "s1", "message": "which pets are available?"}]}
+    )
+
+    user_id: Id
+    session_id: Name
+    message: str = Field(min_length=1, pattern=r"\S", description="The user's words; not blank")
     on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
     on_pending: Literal["reject", "cancel"] = "reject"
 
@@ -39,9 +55,33 @@ class MessageIn(Given):
 class VerdictIn(Given):
     """A human's decision."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"approved": True, "approver_id": 1, "approval_notes": "ok"}]}
+    )
+
     approved: Annotated[bool, Field(strict=True)]
-    approver_id: Id = Field(examples=[1])
-    approval_notes: str = Field("", max_length=4_000, examples=["ok"])
+    approver_id: Id
+    approval_notes: str = Field("", max_length=4_000)
+
+
+class OrchestrationsIn(Given):
+    """Which runs to list."""
+
+    status: RunStatus | None = None
+    user_id: Number | None = None
+    session_id: Name | None = None
+    before: Text | None = Field(None, description="The `next` of the page before")
+    limit: Limit = 20
+
+
+class ApprovalsIn(Given):
+    """Which approvals to list."""
+
+    orchestration_id: Text | None = None
+    approval_type: Text | None = None
+    risk_level: RiskLevel | None = None
+    skip: int = Field(0, ge=0, le=1_000_000, description="How many to leave out")
+    limit: Limit = 20
 
 
 class ActionOut(BaseModel):
@@ -120,23 +160,29 @@ class OrchestrationsOut(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457 problem details."""
+    """RFC 9457 problem details. `type` is a path of this server that explains it; some types have further members."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {"type": "/problems/not-found", "title": "Not Found", "status": 404, "detail": "There is no such run."}
+            ]
+        },
+    )
 
-    type: str = Field(examples=["/problems/not-found"])
+    type: str
     title: str
-    status: int
+    status: int = Field(ge=400, le=599)
     detail: str
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the documented refusals of a route, besides those that every route may give."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
-    return {
-        status: {"description": "A problem", "model": ProblemOut, "content": content}
-        for status in (400, 401, 403, 413, 422, 500, 503, *statuses)
-    }
+class ProblemTypeOut(BaseModel):
+    """What a type of problem means."""
+
+    type: str
+    status: int
+    meaning: str
 
 
 class PortOut(BaseModel):

@@ -59,7 +59,8 @@ async def served(settings: Settings) -> AsyncIterator[Served]:
         listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY on these only
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(create_app(settings, container), log_config=None, timeout_graceful_shutdown=2)
+        app = create_app(settings, container)
+        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=2)
         server = Deaf(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
