@@ -11,7 +11,6 @@ from typing import TextIO
 from boot.settings import read_settings
 from checkpoints.audit import Audit
 from checkpoints.documents import open_documents
-from checkpoints.mongo import open_mongo
 from domain.audit import Anchor, Break, Entry, Verification, entry_of_line
 from domain.errors import ConfigurationError, InvalidInput, OrchestrationError
 
@@ -38,10 +37,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m boot.audit",
         description="Verify the audit log's chain of hashes: changed, removed, inserted and swapped entries are found. "
-        "Exits 0 where it holds, 1 where it is broken, 2 where it cannot be read. Changes nothing.",
+        "Exits 0 where it holds, 1 where it is broken, 2 where it cannot be read. Changes nothing. Without --data-dir, "
+        "--mongodb-url or --file it looks where the server's settings say.",
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--data-dir", type=Path, metavar="DIR", help="the server's folder; default: DATA_DIR")
+    source.add_argument("--data-dir", type=Path, metavar="DIR", help="the server's folder")
     source.add_argument("--mongodb-url", metavar="URL", help="the server's MongoDB; needs --database")
     source.add_argument("--file", type=Path, metavar="FILE", help="an export, as --export writes it")
     parser.add_argument("--database", metavar="NAME", help="the database on MongoDB")
@@ -91,11 +91,24 @@ async def _followed(entries: AsyncIterator[Entry], verification: Verification, e
 
 
 async def _opened(stack: AsyncExitStack, given: argparse.Namespace) -> Audit:
-    """Open the log for reading; raises `ConfigurationError` and `StoreUnavailable`."""
+    """Open the log where the server keeps it; raises `ConfigurationError` and `StoreUnavailable`."""
     if given.mongodb_url:
-        networked = open_mongo(given.mongodb_url, database=given.database, max_pool_size=1)
-        return Audit(await stack.enter_async_context(networked))
-    data_dir = given.data_dir or read_settings().data_dir
+        return await _on_mongodb(stack, given.mongodb_url, given.database)
+    if given.data_dir:
+        return await _in_folder(stack, given.data_dir)
+    settings = await asyncio.to_thread(read_settings)
+    if settings.mongodb_url:
+        return await _on_mongodb(stack, settings.mongodb_url.get_secret_value(), settings.mongodb_database)
+    return await _in_folder(stack, settings.data_dir)
+
+
+async def _on_mongodb(stack: AsyncExitStack, url: str, database: str) -> Audit:
+    from checkpoints.mongo import open_mongo  # slow to import, and not needed without it
+
+    return Audit(await stack.enter_async_context(open_mongo(url, database=database, max_pool_size=1)))
+
+
+async def _in_folder(stack: AsyncExitStack, data_dir: Path) -> Audit:
     path = data_dir / "documents.sqlite"  # as `boot.stores` names it
     if not await asyncio.to_thread(path.is_file):
         raise ConfigurationError(f"{data_dir} holds no document store.")

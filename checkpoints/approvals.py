@@ -1,4 +1,4 @@
-"""Approvals: every transition is one atomic compare-and-set."""
+"""Approvals: every transition is one atomic compare-and-set, which also marks what `checkpoints.auditor` has to log."""
 
 from datetime import datetime
 from typing import Any
@@ -46,9 +46,7 @@ class Approvals:
         found = self._approvals.find({"orchestration_id": run_id}).sort([("created_at", 1), ("_id", 1)])
         return [_approval(each) for each in await found.to_list()]
 
-    async def pending(
-        self, *, owner: str | None, skip: int, limit: int, **fields: str
-    ) -> tuple[list[Approval], int]:
+    async def pending(self, *, owner: str | None, skip: int, limit: int, **fields: str) -> tuple[list[Approval], int]:
         """Return a page of what waits for a decision, oldest first, and how many wait in all."""
         query: dict[str, Any] = {"state": "pending", **fields}
         if owner is not None:
@@ -68,6 +66,7 @@ class Approvals:
                 "$set": {
                     "state": "approved" if verdict.approved else "rejected",
                     "verdict": verdict.model_dump(),
+                    "unaudited": "approval.decided",
                 }
             },
             return_document=ReturnDocument.AFTER,
@@ -88,13 +87,20 @@ class Approvals:
 
     async def advance(self, request_id: str, *, of: str, to: str) -> bool:
         """Move a request from one state to another and return whether it was in the first."""
-        result = await self._approvals.update_one({"_id": request_id, "state": of}, {"$set": {"state": to}})
+        mark = {"unaudited": "approval.expired"} if to == "expired" else {}
+        result = await self._approvals.update_one({"_id": request_id, "state": of}, {"$set": {"state": to, **mark}})
         return bool(result.matched_count)
 
-    async def cancel(self, run_id: str) -> None:
-        """Cancel what a run still waits for, and what it was allowed but has not begun."""
+    async def cancel(self, run_id: str, *, by: str | None = None, at: datetime | None = None) -> None:
+        """Cancel what a run still waits for, and what it was allowed but has not begun.
+
+        Args:
+            by: Who withdrew the run; None where it ended for other reasons.
+        """
+        mark = {"unaudited": "approval.cancelled", "cancelled_by": by, "cancelled_at": at}
         await self._approvals.update_many(
-            {"orchestration_id": run_id, "state": {"$in": ["pending", "approved"]}}, {"$set": {"state": "cancelled"}}
+            {"orchestration_id": run_id, "state": {"$in": ["pending", "approved"]}},
+            {"$set": {"state": "cancelled", **mark}},
         )
 
     async def expire(self, now: datetime) -> list[Approval]:
@@ -110,5 +116,5 @@ def _document(request: Approval) -> dict[str, Any]:
 
 
 def _approval(document: dict[str, Any]) -> Approval:
-    fields = {key: value for key, value in document.items() if key != "_id"}
+    fields = {key: value for key, value in document.items() if key in Approval.model_fields}
     return Approval(request_id=document["_id"], **fields)

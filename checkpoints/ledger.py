@@ -1,4 +1,4 @@
-"""The ledger: the intent before the send, the outcome after it."""
+"""The ledger: the intent before the send, the outcome after it; both marked for `checkpoints.auditor` to log."""
 
 from datetime import datetime
 
@@ -40,6 +40,7 @@ class Ledger:
             "begun_at": at,
             "begun_by": begun_by,
             "result": None,
+            "unaudited": "action.sent",
         }
         try:
             await self._entries.insert_one(entry)
@@ -51,7 +52,14 @@ class Ledger:
         """Write what came of it; an outcome that is there already stays."""
         await self._entries.update_one(
             {"_id": action.action_id, "state": "intent"},
-            {"$set": {"state": result.outcome, "result": result.model_dump(), "finished_at": at}},
+            {
+                "$set": {
+                    "state": result.outcome,
+                    "result": result.model_dump(),
+                    "finished_at": at,
+                    "unaudited": "action.finished",
+                }
+            },
         )
 
     async def _begun_before(self, action_id: str, begun_by: ObjectId) -> tuple[bool, Result | None]:

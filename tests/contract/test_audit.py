@@ -1,6 +1,7 @@
 """What the audit log promises on every form of the document store."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 
 from checkpoints.audit import Audit
 from checkpoints.collections import Database
+from checkpoints.mongo import open_mongo
 from domain.audit import START, verify
 from domain.errors import InvalidInput, StoreError
 from tests.documents import OPENERS, Opener
-from tests.facts import fact
+from tests.facts import chain, fact, verifying
+from tests.shared_mongo import MONGO
 
 
 @pytest.fixture(params=OPENERS)
@@ -107,3 +110,14 @@ async def test_an_entry_below_the_first_does_not_stay_unseen(database: Database)
     await database["audit"].insert_one({**entry.model_dump(exclude={"seq"}), "event_id": "other", "_id": 0})
     with pytest.raises(InvalidInput):
         _ = [each async for each in audit.entries()]
+
+
+async def test_a_log_on_mongodb_is_verified_where_it_is_or_where_the_settings_say() -> None:
+    url, name = await MONGO.url(), f"test_{secrets.token_hex(8)}"
+    async with open_mongo(url, database=name, max_pool_size=5) as opened:
+        for number in range(3):
+            await Audit(opened).append(fact(number))
+        named, settings = await asyncio.gather(
+            verifying("--mongodb-url", url, "--database", name), verifying(MONGODB_URL=url, MONGODB_DATABASE=name)
+        )
+    assert named == settings == (0, f"3 entries hold; last {chain(3)[-1].anchor}\n")

@@ -5,7 +5,6 @@ import hashlib
 import json
 import signal
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from checkpoints.audit import Audit
 from checkpoints.documents import open_documents
 from domain.audit import Entry, verify
 from tests.asking import ask, decide, paused, refunds, resume
-from tests.facts import chain, fact
-from tests.running import ROOT, Served, served, server_process, settings_for
+from tests.facts import chain, fact, verifying
+from tests.running import Served, served, server_process, settings_for
 from tests.services import DemoServices
 
 
@@ -27,16 +26,6 @@ async def audited(client: httpx2.AsyncClient, **query: str | int) -> list[Entry]
     answer = await client.get("/audit", params=query)
     assert answer.status_code == 200, answer.text
     return [Entry.model_validate_json(json.dumps(each)) for each in answer.json()["entries"]]
-
-
-async def command(*arguments: str | Path) -> tuple[int, str]:
-    """Run the program that verifies the log, and return its exit code and what it says."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "boot.audit", *map(str, arguments),
-        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    told, _ = await process.communicate()
-    return process.returncode or 0, told.decode()
 
 
 @pytest.fixture
@@ -125,7 +114,7 @@ async def test_after_sigkill_every_decision_and_every_refund_has_its_entry_once(
         for run_id, _ in asked:
             await resume(client, run_id)
         entries = await audited(client)
-        code, told = await command("--data-dir", tmp_path / "data")
+        code, told = await verifying("--data-dir", tmp_path / "data")
     events = [(each.event, each.request_id) for each in entries]
     wanted = ("approval.decided", "action.sent", "action.finished")
     assert sorted(events) == sorted((event, request_id) for event in wanted for _, request_id in asked)
@@ -135,7 +124,7 @@ async def test_after_sigkill_every_decision_and_every_refund_has_its_entry_once(
 
 
 async def test_a_log_that_grew_since_it_was_anchored_holds(folder: Path) -> None:
-    code, told = await command("--data-dir", folder, "--expect-last", str(chain(5)[-1].anchor))
+    code, told = await verifying("--data-dir", folder, "--expect-last", str(chain(5)[-1].anchor))
     assert (code, told) == (0, f"8 entries hold; last {chain(8)[-1].anchor}\n")
 
 
@@ -155,28 +144,28 @@ async def test_what_was_done_to_the_stored_log_is_named(
             await database["audit"].update_one({"_id": 5}, change)
         else:
             await database["audit"].delete_one({"_id": 5})
-    code, told = await command("--data-dir", folder)
+    code, told = await verifying("--data-dir", folder)
     assert (code, told) == (1, f"4 entries hold; last {chain(4)[-1].anchor}\nBROKEN at entry {broken_at}\n")
 
 
 async def test_a_cut_off_end_is_found_by_what_was_printed_before(folder: Path) -> None:
-    _, told = await command("--data-dir", folder)
+    _, told = await verifying("--data-dir", folder)
     anchor = told.split()[-1]
     async with open_documents(folder / "documents.sqlite") as database:
         await database["audit"].delete_many({"_id": {"$gt": 6}})
-    assert (await command("--data-dir", folder))[0] == 0
-    code, told = await command("--data-dir", folder, "--expect-last", anchor)
+    assert (await verifying("--data-dir", folder))[0] == 0
+    code, told = await verifying("--data-dir", folder, "--expect-last", anchor)
     assert code == 1
     assert "BROKEN at entry 7: It is missing: the log reached entry 8 before." in told
 
 
 async def test_an_export_is_verified_like_the_log_it_was_made_of(folder: Path) -> None:
     export = folder / "audit.jsonl"
-    assert (await command("--data-dir", folder, "--export", export))[0] == 0
-    assert await command("--file", export) == (0, f"8 entries hold; last {chain(8)[-1].anchor}\n")
+    assert (await verifying("--data-dir", folder, "--export", export))[0] == 0
+    assert await verifying("--file", export) == (0, f"8 entries hold; last {chain(8)[-1].anchor}\n")
     lines = export.read_text().splitlines(keepends=True)
     export.write_text("".join([*lines[:2], *lines[3:]]))
-    code, told = await command("--file", export)
+    code, told = await verifying("--file", export)
     assert code == 1
     assert "BROKEN at entry 3: It is missing: entry 4 follows entry 2." in told
 
@@ -189,15 +178,15 @@ async def test_verifying_writes_nothing(folder: Path) -> None:
         return lines
 
     before = await asyncio.to_thread(dump)
-    await command("--data-dir", folder)
+    await verifying("--data-dir", folder)
     assert await asyncio.to_thread(dump) == before
 
 
 async def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     nothing, absent, half = await asyncio.gather(
-        command("--data-dir", tmp_path),
-        command("--file", tmp_path / "none.jsonl"),
-        command("--mongodb-url", "mongodb://127.0.0.1:9"),
+        verifying("--data-dir", tmp_path),
+        verifying("--file", tmp_path / "none.jsonl"),
+        verifying("--mongodb-url", "mongodb://127.0.0.1:9"),
     )
     assert nothing == (2, f"Not verified: {tmp_path} holds no document store.\n")
     assert absent == (2, f"Not verified: {tmp_path / 'none.jsonl'}: No such file or directory.\n")
@@ -205,7 +194,15 @@ async def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert not await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
 
 
+async def test_without_a_source_it_looks_where_the_settings_say(folder: Path) -> None:
+    embedded, networked = await asyncio.gather(
+        verifying(DATA_DIR=str(folder)), verifying(DATA_DIR=str(folder), MONGODB_URL="mongodb://127.0.0.1:9")
+    )
+    assert embedded == (0, f"8 entries hold; last {chain(8)[-1].anchor}\n")
+    assert networked == (2, "Not verified: MongoDB does not answer.\n")
+
+
 async def test_help_tells_the_options() -> None:
-    code, told = await command("--help")
+    code, told = await verifying("--help")
     assert code == 0
     assert all(option in told for option in ("--data-dir", "--mongodb-url", "--file", "--expect-last", "--export"))
