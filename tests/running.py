@@ -78,6 +78,7 @@ class Process:
     """A server as a process of its own, restartable on the same data."""
 
     environment: dict[str, str]
+    python: Path = Path(sys.executable)
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
 
@@ -89,7 +90,7 @@ class Process:
     async def start(self) -> None:
         """Start it and wait until it answers."""
         environment = {**os.environ, **self.environment, "PORT": str(self.port), "LOG_LEVEL": "WARNING"}
-        self.process = await asyncio.create_subprocess_exec(sys.executable, "server.py", cwd=ROOT, env=environment)
+        self.process = await asyncio.create_subprocess_exec(str(self.python), "server.py", cwd=ROOT, env=environment)
         async with httpx2.AsyncClient(trust_env=False) as client, asyncio.timeout(60):
             while not await _answers(client, f"{self.url}/health"):
                 assert self.process.returncode is None, "the server ended while it started"
@@ -114,10 +115,12 @@ async def refused(**environment: str) -> str:
 
 
 @asynccontextmanager
-async def server_process(data_dir: Path, urls: Mapping[str, str], **environment: str) -> AsyncIterator[Process]:
+async def server_process(
+    data_dir: Path, urls: Mapping[str, str], *, python: Path = Path(sys.executable), **environment: str
+) -> AsyncIterator[Process]:
     """Run the server as a process; whatever happens, it is gone afterwards."""
     upper = {name.upper(): url for name, url in _urls(urls).items()}
-    process = Process({"DATA_DIR": str(data_dir), **upper, **environment})
+    process = Process({"DATA_DIR": str(data_dir), **upper, **environment}, python)
     try:
         await process.start()
         yield process

@@ -110,6 +110,22 @@ class LoneModel:
         return self._health
 
 
+class AbsentModel:
+    """A model that cannot be asked while this process lives."""
+
+    def __init__(self, name: str, *, reason: str) -> None:
+        self.name = name
+        self._reason = reason
+
+    async def decide(self, turn: Turn, *, on_token: OnToken, options: ModelOptions | None = None) -> Decision:
+        """Raise `ModelUnavailable`."""
+        raise ModelUnavailable(self._reason)
+
+    async def health(self) -> ModelHealth:
+        """Return why it cannot be asked."""
+        return ModelHealth(mode="degraded", reachable=False, present=False, detail=self._reason)
+
+
 class FallbackModel:
     """Asks one model and lets another answer while the first cannot, and says so in the decision.
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -11,7 +11,17 @@ import httpx2
 from domain.conversation import Decision, OnToken, Turn
 from domain.errors import ConfigurationError, ModelUnavailable
 from tools.answer import Answer
-from tools.model import FallbackModel, LoneModel, Model, ModelHealth, ModelOptions, ModelTimeouts, TunableModel, missing
+from tools.model import (
+    AbsentModel,
+    FallbackModel,
+    LoneModel,
+    Model,
+    ModelHealth,
+    ModelOptions,
+    ModelTimeouts,
+    TunableModel,
+    missing,
+)
 from tools.prompt import Prompt, prompt
 
 if TYPE_CHECKING:
@@ -39,8 +49,13 @@ async def open_model(
     if not url:
         yield LoneModel(fallback, detail="No model server is configured (OLLAMA_URL is not set).")
         return
-    opened = open_ollama(url, options=options, timeouts=timeouts, max_connections=max_connections, clock=clock)
-    async with opened as model:
+    async with AsyncExitStack() as stack:
+        opening = open_ollama(url, options=options, timeouts=timeouts, max_connections=max_connections, clock=clock)
+        model: TunableModel
+        try:
+            model = await stack.enter_async_context(opening)
+        except ImportError as error:
+            model = AbsentModel(f"ollama/{options.model}", reason=f"The Python package {error.name} is not installed.")
         yield FallbackModel(model, fallback, clock=clock)
 
 
