@@ -55,7 +55,7 @@ class Log:
         self._wake()
 
     async def follow(self, after: Position = START) -> AsyncIterator[Event]:
-        """Yield every event behind a position, then the coming ones, until the attempt ends or readers are dismissed."""
+        """Yield every event behind a position, then what comes, until the attempt ends or readers are dismissed."""
         while True:
             changed, is_open = self._changed, self._open
             for event in [each for each in self._events if each.position > after]:

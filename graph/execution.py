@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 type Values = dict[str, Any]  # the graph's output, as LangGraph hands it over
 
 
-class Stopped(Exception):  # noqa: N818  # a signal between two functions, not an error
+class Stopped(Exception):
     """Somebody cancelled the run, and it has come to a place where it can stop."""
 
 
@@ -67,7 +67,7 @@ class Execution:
             live.settle(live.run, error)  # the record still says `running`: it is picked up again
         except OrchestrationError as error:
             await self._failed(live, error)
-        except Exception:  # noqa: BLE001  # the record must say that the run failed, whatever it was
+        except Exception:  # the record must say that the run failed, whatever it was
             log.exception("run_failed", run_id=live.run.run_id)
             await self._failed(live, RunFailed("The run failed by a defect of this server; its log tells which."))
 

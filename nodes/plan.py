@@ -23,8 +23,8 @@ async def plan(
 ) -> Update:
     """Return the model's answer as `text`, or its next actions; calls that do not fit their schema become results.
 
-    The model's words go to `configurable["__on_token"]` as they come, or to LangGraph's stream where nobody listens there:
-    the server listens itself, because a `custom` stream costs half a millisecond a run.
+    The model's words go to `configurable["__on_token"]` as they come, or to LangGraph's stream where nobody listens
+    there: the server does, because a `custom` stream costs half a millisecond a run.
 
     Args:
         max_steps: How many rounds of actions one run may take; after that the run answers with what it has.

@@ -109,8 +109,17 @@ async def stores(tmp_path: Path) -> AsyncIterator[Servers]:
 @asynccontextmanager
 async def fleet(tmp_path: Path, demo: DemoServices, stores: Servers, *, size: int) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
-        quick = {"BREAKER_OPEN_SECONDS": "0.5", "BREAKER_MINIMUM_CALLS": "5", **stores.environment()}
-        starting = [server_process(tmp_path / f"data{number}", demo, **quick) for number in range(size)]
+        urls = {**demo, "redis": stores.redis.url, "mongodb": stores.mongo.url}
+        starting = [
+            server_process(
+                tmp_path / f"data{number}",
+                urls,
+                MONGODB_DATABASE=stores.database,
+                BREAKER_OPEN_SECONDS="0.5",
+                BREAKER_MINIMUM_CALLS="5",
+            )
+            for number in range(size)
+        ]
         processes = [await stack.enter_async_context(each) for each in starting]
         limits = httpx2.Limits(max_connections=SESSIONS)
         clients = [

@@ -117,9 +117,11 @@ async def test_in_production_a_store_that_does_not_answer_stops_the_start(tmp_pa
 async def test_a_redis_without_modules_serves_locks_and_breakers_but_no_checkpoints(
     tmp_path: Path, demo: DemoServices
 ) -> None:
-    async with redis_server(tmp_path / "redis", modules=False) as plain:
-        async with served(settings_for(tmp_path / "data", demo, redis_url=plain.url)) as server:
-            seen = await modes(server)
+    async with (
+        redis_server(tmp_path / "redis", modules=False) as plain,
+        served(settings_for(tmp_path / "data", demo, redis_url=plain.url)) as server,
+    ):
+        seen = await modes(server)
     assert seen["locks"] == ("networked", True)
     assert seen["breakers"] == ("networked", True)
     assert seen["checkpoints"] == ("degraded", False)

@@ -58,10 +58,12 @@ async def test_feature_status_tells_the_form_of_every_port(server: Served) -> No
 
 
 async def test_a_missing_model_is_said_with_its_remedy(tmp_path: Path, demo: DemoServices) -> None:
-    async with ollama_server([say("hello")], models=("other:1b",)) as ollama:
-        async with served(settings_for(tmp_path / "data", demo, ollama_url=ollama.url)) as server:
-            health = (await server.client.get("/health")).json()
-            status = (await server.client.get("/feature-status")).json()
+    async with (
+        ollama_server([say("hello")], models=("other:1b",)) as ollama,
+        served(settings_for(tmp_path / "data", demo, ollama_url=ollama.url)) as server,
+    ):
+        health = (await server.client.get("/health")).json()
+        status = (await server.client.get("/feature-status")).json()
     assert health["status"] == "degraded"
     assert "ollama pull qwen3:1.7b" in health["details"]["model"]
     (model,) = [port for port in status["ports"] if port["port"] == "model"]

@@ -80,7 +80,7 @@ async def test_a_stream_tells_what_waits_and_a_reader_who_comes_back_gets_the_re
     rest = await all_of(
         server.client, "GET", f"/orchestrations/{run_id}/stream", headers={"Last-Event-ID": seen[-1].id}
     )
-    assert [event.data["node"] for event in rest if event.name == "node"][0] == "gate"
+    assert next(event.data["node"] for event in rest if event.name == "node") == "gate"
     assert (rest[-1].name, rest[-1].data["status"]) == ("done", "completed")
     assert not {event.id for event in rest} & {event.id for event in seen}
 
@@ -129,14 +129,16 @@ async def test_a_stream_is_closed_within_a_second_of_sigterm(tmp_path: Path, dem
     async with ollama_server([say("slow", gate=gate)]) as ollama:
         urls = {**demo, "ollama": ollama.url}
         async with server_process(tmp_path / "data", urls, SHUTDOWN_GRACE_SECONDS="0") as process:
-            async with httpx2.AsyncClient(base_url=process.url, timeout=30, trust_env=False) as client:
-                async with stream(client, "POST", "/orchestrate/stream", json=message("speak")) as seen:
-                    assert (await anext(seen)).name == "node"
-                    begun = time.monotonic()
-                    assert process.process
-                    process.process.send_signal(signal.SIGTERM)
-                    async for _ in seen:
-                        pass
-                    took = time.monotonic() - begun
+            async with (
+                httpx2.AsyncClient(base_url=process.url, timeout=30, trust_env=False) as client,
+                stream(client, "POST", "/orchestrate/stream", json=message("speak")) as seen,
+            ):
+                assert (await anext(seen)).name == "node"
+                begun = time.monotonic()
+                assert process.process
+                process.process.send_signal(signal.SIGTERM)
+                async for _ in seen:
+                    pass
+                took = time.monotonic() - begun
             assert await process.end() == 0
     assert took < 1
