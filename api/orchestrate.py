@@ -112,7 +112,8 @@ async def resume_orchestration(orchestration_id: OrchestrationId, container: Ope
 @router.post("/orchestrations/{orchestration_id}/cancel", response_model=OrchestrationOut, responses=refusals(404, 409))
 async def cancel_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
     """Stop a run for good; an action that is being sent is finished first."""
-    return JSONResponse(_shown(await container.orchestrations.cancel(orchestration_id, owner=principal.sees())))
+    cancelling = container.orchestrations.cancel(orchestration_id, owner=principal.sees(), by=principal.name)
+    return JSONResponse(_shown(await cancelling))
 
 
 def _asked(given: MessageIn, container: Container, principal: Principal) -> Asked:

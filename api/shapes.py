@@ -94,7 +94,7 @@ class ActionOut(BaseModel):
     url: str
     arguments: dict[str, Any]
     digest: str
-    status: Literal["executed", "failed", "unknown", "rejected", "denied", "invalid", "awaiting_approval", "open"]
+    status: Literal["executed", "failed", "unknown", "rejected", "denied", "invalid", "awaiting_approval", "cancelled"]
     http_status: int | None
     duration_ms: float | None
     result: str | None

@@ -110,6 +110,7 @@ async def _orchestrations(
         graph=build(opened.parts, checkpointer=stores.saver),
         runs=opened.runs,
         approvals=opened.approvals,
+        ledger=opened.ledger,
         clock=opened.parts.clock,
         max_steps=settings.max_steps,
         parallel=settings.enable_parallel,

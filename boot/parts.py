@@ -35,6 +35,7 @@ class Opened:
     parts: Parts
     runs: Runs
     approvals: Approvals
+    ledger: Ledger
     services: Services
     toolbox: Toolbox
     model: TunableModel
@@ -60,10 +61,13 @@ async def open_parts(
         ledger=ledger,
         clock=clock,
         max_steps=settings.max_steps,
+        error_handling=settings.enable_error_handling,
         window_chars=settings.window_chars,
         summary_chars=settings.summary_chars,
     )
-    return Opened(parts=parts, runs=runs, approvals=approvals, services=services, toolbox=toolbox, model=model)
+    return Opened(
+        parts=parts, runs=runs, approvals=approvals, ledger=ledger, services=services, toolbox=toolbox, model=model
+    )
 
 
 async def _services(

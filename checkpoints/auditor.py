@@ -138,7 +138,7 @@ def facts_of_action(entry: Document, *, actor: str) -> Iterator[Fact]:
 
 
 def _execution(entry: Document, name: str, actor: str, at: datetime, outcome: str, details: dict[str, JSON]) -> Fact:
-    digest = entry["action"]["digest"]
+    digest, action_id = entry["action"]["digest"], entry["action"]["action_id"]
     asked_by = entry["key"].removesuffix(f"-{digest[:32]}")  # as `nodes.act` makes the key
     return Fact(
         event_id=f"action.{name}/{entry['_id']}",
@@ -146,8 +146,8 @@ def _execution(entry: Document, name: str, actor: str, at: datetime, outcome: st
         at=at,
         actor=actor,
         orchestration_id=entry["run_id"],
-        request_id=None if asked_by == entry["_id"] else asked_by,
-        action_id=entry["_id"],
+        request_id=None if asked_by == action_id else asked_by,
+        action_id=action_id,
         digest=digest,
         outcome=outcome,
         details=canonical(details),

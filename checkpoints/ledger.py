@@ -9,6 +9,8 @@ from checkpoints.collections import Collection, Database
 from checkpoints.locks import writing_lease
 from domain.actions import Action, Result
 
+HIDDEN = "The run ended while this was being sent; whether it arrived is not known."
+
 
 class Ledger:
     """What was really sent: one entry for every action that changes something."""
@@ -32,7 +34,7 @@ class Ledger:
         writing_lease()
         begun_by = ObjectId()
         entry = {
-            "_id": action.action_id,
+            "_id": _id(action),
             "run_id": run_id,
             "key": key,
             "action": action.model_dump(),
@@ -45,13 +47,13 @@ class Ledger:
         try:
             await self._entries.insert_one(entry)
         except DuplicateKeyError:
-            return await self._begun_before(action.action_id, begun_by)
+            return await self._begun_before(_id(action), begun_by)
         return True, None
 
     async def finish(self, action: Action, result: Result, *, at: datetime) -> None:
         """Write what came of it; an outcome that is there already stays."""
         await self._entries.update_one(
-            {"_id": action.action_id, "state": "intent"},
+            {"_id": _id(action), "state": "intent"},
             {
                 "$set": {
                     "state": result.outcome,
@@ -62,8 +64,26 @@ class Ledger:
             },
         )
 
-    async def _begun_before(self, action_id: str, begun_by: ObjectId) -> tuple[bool, Result | None]:
+    async def settle(self, run_id: str, *, at: datetime) -> dict[str, Result]:
+        """Return what came of every action that a run which has ended sent, by action id.
+
+        What was begun and never finished becomes `unknown`: nobody is at it any more who could tell.
+        """
+        found = await self._entries.find({"run_id": run_id}).to_list()
+        actions = [Action(**entry["action"]) for entry in found if entry["state"] == "intent"]
+        for action in actions:
+            await self.finish(action, Result(action_id=action.action_id, outcome="unknown", body=HIDDEN), at=at)
+        if actions:
+            found = await self._entries.find({"run_id": run_id}).to_list()
+        return {entry["action"]["action_id"]: Result(**entry["result"]) for entry in found}
+
+    async def _begun_before(self, entry_id: str, begun_by: ObjectId) -> tuple[bool, Result | None]:
         """Answer for an entry that is there; it is ours where the driver repeated an insert whose answer was lost."""
-        entry = await self._entries.find_one({"_id": action_id}) or {}
+        entry = await self._entries.find_one({"_id": entry_id}) or {}
         result = entry.get("result")
         return entry.get("begun_by") == begun_by, Result(**result) if result else None
+
+
+def _id(action: Action) -> str:
+    """Return an entry's id: another action at the same place of a run, planned anew after a loss, has its own."""
+    return f"{action.action_id}-{action.digest[:32]}"

@@ -61,12 +61,12 @@ def thread_id_of(*, owner: str, user_id: int, session_id: str) -> str:
     return "thr_" + digest({"owner": owner, "user": user_id, "session": session_id})[:32]
 
 
-def actions_shown(state: State) -> list[dict[str, Any]]:
+def _actions_shown(run: Run, state: State) -> list[dict[str, Any]]:
     """Return a run's actions in the order proposed, each with what came of it."""
-    return [_action_shown(Action(**entry), state) for entry in state.get("actions", [])]
+    return [_action_shown(run, Action(**entry), state) for entry in state.get("actions", [])]
 
 
-def _action_shown(action: Action, state: State) -> dict[str, Any]:
+def _action_shown(run: Run, action: Action, state: State) -> dict[str, Any]:
     result = result_of(state, action.action_id)
     verdict = state.get("verdicts", {}).get(action.action_id, {})
     return {
@@ -77,7 +77,7 @@ def _action_shown(action: Action, state: State) -> dict[str, Any]:
         "url": action.url,
         "arguments": parsed(action.arguments),
         "digest": action.digest,
-        "status": result.outcome if result else "awaiting_approval" if verdict.get("outcome") == "waits" else "open",
+        "status": result.outcome if result else "awaiting_approval" if run.status in ACTIVE else "cancelled",
         "http_status": result.http_status if result else None,
         "duration_ms": round(result.duration_ms, 1) if result else None,
         "result": result.body if result else None,
@@ -95,15 +95,22 @@ def reply_shown(
     """
     return {
         **run.shown(),
-        "reply": state.get("reply", "") if run.status == "completed" else _pause(len(approvals)),
+        "reply": _words(run, state, len(approvals)),
         "answered_by": state.get("answered_by", ""),
-        "actions": actions_shown(state),
+        "actions": _actions_shown(run, state),
         "approvals": approvals,
         "sources": state.get("sources", []),
         "degraded": [*state.get("notices", []), *(notice.model_dump() for notice in standing)],
     }
 
 
-def _pause(count: int) -> str:
-    what = "An action waits" if count == 1 else f"{count} actions wait"
-    return f"{what} for a human's approval; nothing has been sent yet."
+def _words(run: Run, state: State, waiting: int) -> str:
+    if run.status == "completed":
+        return state.get("reply", "")
+    if run.status == "awaiting_approval":
+        what = "An action waits" if waiting == 1 else f"{waiting} actions wait"
+        return f"{what} for a human's approval and has not been sent."
+    sent = sum(result["outcome"] in ("executed", "unknown") for result in state.get("results", {}).values())
+    return (
+        f"This run was {run.status}. {f'{sent} of its actions had been sent before.' if sent else 'Nothing was sent.'}"
+    )

@@ -38,6 +38,7 @@ class Parts:
 
     Args:
         max_steps: How many rounds of actions one run may take.
+        error_handling: Whether a failing service is told to the model, or fails the run.
         window_chars: Budget of the conversation's working window, in characters.
         summary_chars: Budget of the running summary, in characters.
     """
@@ -50,6 +51,7 @@ class Parts:
     ledger: Ledger
     clock: Callable[[], datetime]
     max_steps: int
+    error_handling: bool
     window_chars: int
     summary_chars: int
 
@@ -68,6 +70,7 @@ def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Gra
             toolbox=parts.toolbox,
             policy_version=parts.policy.version,
             max_steps=parts.max_steps,
+            error_handling=parts.error_handling,
         ),
     )
     graph.add_node("review", partial(review, policy=parts.policy, approvals=parts.approvals, clock=parts.clock))

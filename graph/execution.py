@@ -11,6 +11,7 @@ import structlog
 from langgraph.types import Command
 
 from checkpoints.approvals import Approvals
+from checkpoints.ledger import Ledger
 from checkpoints.locks import writing_lease
 from checkpoints.runs import Runs
 from domain.approvals import RELEASED, Approval
@@ -42,6 +43,7 @@ class Execution:
     graph: Graph
     runs: Runs
     approvals: Approvals
+    ledger: Ledger
     clock: Callable[[], datetime]
     max_steps: int
     parallel: bool
@@ -119,17 +121,39 @@ class Execution:
         await self._settle(live, status, reply=reply)
 
     async def _cancelled(self, live: Live) -> None:
-        writing_lease()  # approvals of a run that went on elsewhere stay
-        await self.approvals.cancel(live.run.run_id)
-        reply = {**live.run.shown(), "status": "cancelled", "reply": "This run was cancelled.", "approvals": []}
-        await self._settle(live, "cancelled", reply=reply)
+        live.settle(await self.end(live.run, "cancelled", by=live.cancelled_by))
 
     async def _failed(self, live: Live, error: OrchestrationError) -> None:
-        writing_lease()
-        failure = {"error": type(error).__name__, "detail": error.detail}
-        await self.approvals.cancel(live.run.run_id)
-        run = await self.runs.leave(live.run, "failed", at=self.clock(), error=failure)
-        live.settle(run or live.run, error)
+        error.extra.setdefault("orchestration_id", live.run.run_id)
+        live.settle(await self.end(live.run, "failed", error=error), error)
+
+    async def end(
+        self, run: Run, status: RunStatus, *, by: str | None = None, error: OrchestrationError | None = None
+    ) -> Run:
+        """End a run before its reply: its open requests first, so that nobody releases what nobody waits for.
+
+        The record tells what had been sent until then. Raises `StoreUnavailable`.
+
+        Args:
+            by: Who ended it; None where it ended by itself.
+        """
+        writing_lease()  # what a run that goes on elsewhere waits for is not ours to withdraw
+        now = self.clock()
+        await self.approvals.cancel(run.run_id, by=by, at=now)
+        values = await self._as_it_stands(run, now)
+        ended = run.model_copy(update={"status": status, "updated_at": now})
+        reply = reply_shown(ended, values, approvals=[], standing=self.standing)  # type: ignore[arg-type]  # a part of it
+        failure = {"error": type(error).__name__, "detail": error.detail} if error else None
+        left = await self.runs.leave(run, status, at=now, reply={**reply, "error": failure}, error=failure)
+        return left or await self.runs.get(run.run_id)
+
+    async def _as_it_stands(self, run: Run, now: datetime) -> Values:
+        """Return what the last checkpoint and the ledger know of a run."""
+        state = await self.graph.aget_state(self._config(run))
+        values: Values = state.values if state.values.get("run_id") == run.run_id else {}
+        sent = await self.ledger.settle(run.run_id, at=now)
+        results = {action_id: result.model_dump() for action_id, result in sent.items()}
+        return {**values, "results": {**values.get("results", {}), **results}}
 
     async def _settle(self, live: Live, status: RunStatus, *, reply: dict[str, Any]) -> None:
         run = await self.runs.leave(live.run, status, at=self.clock(), reply=reply)

@@ -20,6 +20,7 @@ class Live:
         self.log = Log()
         self.task: asyncio.Task[None] | None = None
         self.cancel_asked = False
+        self.cancelled_by: str | None = None
         self._sending: set[str] = set()
         self._error: OrchestrationError | None = None
         self._settled = asyncio.Event()
@@ -52,8 +53,9 @@ class Live:
             raise self._error
         return self.run
 
-    def cancel(self) -> None:
+    def cancel(self, *, by: str | None = None) -> None:
         """Stop the attempt: at once, or, while an action is being sent, as soon as its outcome is known."""
+        self.cancelled_by = self.cancelled_by or by
         if not self.cancel_asked:  # a second one would cut off what the first one has to leave behind
             self.cancel_asked = True
             self._stop()

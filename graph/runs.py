@@ -11,7 +11,15 @@ from typing import Literal
 import structlog
 
 from checkpoints.locks import BUSY, Lease, Leases, lapsed, writing_under
-from domain.errors import ApprovalPending, Conflict, Duplicate, OrchestrationError, StoreUnavailable, ThreadBusy
+from domain.errors import (
+    ApprovalPending,
+    Conflict,
+    Duplicate,
+    OrchestrationError,
+    RunFailed,
+    StoreUnavailable,
+    ThreadBusy,
+)
 from domain.runs import ACTIVE, Run, thread_id_of
 from graph.events import START, Event, Position
 from graph.execution import Execution
@@ -19,8 +27,11 @@ from graph.live import Live, Lives
 
 log = structlog.get_logger(__name__)
 
-MAX_ATTEMPTS = 20
+MAX_ATTEMPTS = 50
 """How often a run that keeps dying is picked up again before it is given up."""
+
+PAUSE_MAX_SECONDS = 30.0
+"""The longest pause before a run that was left in the middle is picked up once more; it doubles from half a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +112,19 @@ class Orchestrations:
         live = self._lives.get(run_id)
         return await live.settled() if live and live.is_running else await self._runs.get(run_id)
 
-    async def cancel(self, run_id: str, *, owner: str | None) -> Run:
+    async def cancel(self, run_id: str, *, owner: str | None, by: str | None = None) -> Run:
         """Stop a run for good and return its record; an action that is being sent is finished first.
 
         Raises `NotFound`, and `Conflict` when the run has ended otherwise.
         """
         run = await self._runs.get(run_id, owner=owner)
         if (live := self._lives.get(run_id)) and live.is_running:
-            live.cancel()
+            live.cancel(by=by)
             run = await live.settled()
         if run.status in ACTIVE:
             await self._runs.ask_cancel(run)
             async with self._locks.hold(run.thread_id, wait_seconds=None):
-                run = await self._withdraw(await self._runs.get(run_id))
+                run = await self._withdraw(await self._runs.get(run_id), by=by)
         if run.status != "cancelled":
             raise Conflict(f"The run is {run.status}: there is nothing to cancel.")
         return run
@@ -157,6 +168,11 @@ class Orchestrations:
                     live.cancel()
             else:
                 self._look_after(run.run_id)
+
+    def _is_due(self, run: Run) -> bool:
+        """Return whether a run's last attempt is long enough ago: a store that is lost must not use up its attempts."""
+        pause = min(0.5 * 2.0 ** (run.attempt - 1), PAUSE_MAX_SECONDS)
+        return (self._clock() - run.updated_at).total_seconds() >= pause
 
     def dismiss(self) -> None:
         """Let everybody go who reads a stream: the server stops, and they may come back with their last event's id."""
@@ -229,8 +245,7 @@ class Orchestrations:
         if run.cancel_requested:
             await self._withdraw(run)
         elif run.status == "running" and run.attempt >= MAX_ATTEMPTS:
-            failure = {"error": "RunFailed", "detail": f"Given up after {run.attempt} attempts."}
-            await self._runs.leave(run, "failed", at=self._clock(), error=failure)
+            await self._execution.end(run, "failed", error=RunFailed(f"Given up after {run.attempt} attempts."))
         elif taken := await self._runs.take(run, at=self._clock()):
             log.info("run_picked_up", run_id=run.run_id, thread_id=run.thread_id, attempt=taken.attempt)
             self._set_going(taken, lease, held.pop_all(), None)
@@ -264,20 +279,9 @@ class Orchestrations:
             with suppress(OrchestrationError):  # it ended otherwise, which is as good
                 await self.cancel(other.run_id, owner=None)
 
-    async def _withdraw(self, run: Run) -> Run:
-        """Cancel an active run that nobody is at, its approvals first: nobody can release what nobody waits for."""
-        if run.status not in ACTIVE:
-            return run
-        await self._approvals.cancel(run.run_id)
-        reply = {
-            **(run.reply or run.shown()),
-            "status": "cancelled",
-            "reply": "This run was cancelled.",
-            "approvals": [],
-        }
-        return await self._runs.leave(run, "cancelled", at=self._clock(), reply=reply) or await self._runs.get(
-            run.run_id
-        )
+    async def _withdraw(self, run: Run, *, by: str | None = None) -> Run:
+        """Cancel an active run that nobody is at."""
+        return await self._execution.end(run, "cancelled", by=by) if run.status in ACTIVE else run
 
 
 async def _abandon_when_lost(lease: Lease, live: Live) -> None:

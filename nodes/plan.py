@@ -6,7 +6,7 @@ from langgraph.types import StreamWriter
 from domain.actions import Action, Call, Result
 from domain.canonical import canonical
 from domain.conversation import Decision, Done, Message, Passage, Turn
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, ServiceError
 from domain.ports import Model, Toolbox
 from domain.state import State, Update, result_of
 
@@ -20,6 +20,7 @@ async def plan(
     toolbox: Toolbox,
     policy_version: str,
     max_steps: int,
+    error_handling: bool,
 ) -> Update:
     """Return the model's answer as `text`, or its next actions; calls that do not fit their schema become results.
 
@@ -28,7 +29,11 @@ async def plan(
 
     Args:
         max_steps: How many rounds of actions one run may take; after that the run answers with what it has.
+        error_handling: Whether a service's failure is told to the model; otherwise it fails the run, which raises
+            `ServiceError` here, when every action of the round has ended.
     """
+    if not error_handling:
+        _refuse_failures(state)
     if state["step"] >= max_steps:
         return {"text": _stopped(state, max_steps)}
 
@@ -45,6 +50,13 @@ async def plan(
     if not decision.calls:
         return {**update, "text": decision.text}
     return {**update, **_proposed(state, decision.calls, toolbox, policy_version)}
+
+
+def _refuse_failures(state: State) -> None:
+    for entry in state["actions"]:
+        result = result_of(state, entry["action_id"])
+        if result and result.outcome in ("failed", "unknown"):
+            raise ServiceError(f"{entry['operation']}: {result.body}", service=entry["service"])
 
 
 def _turn(state: State, toolbox: Toolbox) -> Turn:

@@ -69,7 +69,7 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    redis_url: str, folder: Path, *, tends: bool = True, queue_seconds: float = 10
+    redis_url: str, folder: Path, *, tends: bool = True, queue_seconds: float = 10, lease_seconds: float = LEASE_SECONDS
 ) -> AsyncIterator[Replica]:
     """Open a replica.
 
@@ -79,7 +79,8 @@ async def replica(
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(open_redis(redis_url, max_connections=32, manner=PATIENT))
         saver = await stack.enter_async_context(open_redis_saver(redis))
-        locks = await stack.enter_async_context(open_redis_locks(redis, lease_seconds=LEASE_SECONDS))
+        own = await stack.enter_async_context(open_redis(redis_url, max_connections=8, manner=PATIENT))
+        locks = await stack.enter_async_context(open_redis_locks(own, lease_seconds=lease_seconds))
         model = Told()
         execution = await _execution(stack, folder, saver, model)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -105,11 +106,14 @@ async def _execution(stack: AsyncExitStack, folder: Path, saver: BaseCheckpointS
         ledger=ledger,
         clock=now,
         max_steps=5,
+        error_handling=True,
         window_chars=8_000,
         summary_chars=2_000,
     )
     graph = build(parts, checkpointer=saver)
-    return Execution(graph=graph, runs=records, approvals=approvals, clock=now, max_steps=5, parallel=True)
+    return Execution(
+        graph=graph, runs=records, approvals=approvals, ledger=ledger, clock=now, max_steps=5, parallel=True
+    )
 
 
 def now() -> datetime:

@@ -34,7 +34,7 @@ def test_the_drawn_graph_is_current() -> None:
     nothing: Any = None
     parts = Parts(
         model=nothing, knowledge=nothing, toolbox=nothing, policy=nothing_fits(), approvals=nothing, ledger=nothing,
-        clock=nothing, max_steps=1, window_chars=1, summary_chars=1,
+        clock=nothing, max_steps=1, error_handling=True, window_chars=1, summary_chars=1,
     )  # fmt: skip
     drawn = build(parts, checkpointer=None).get_graph().draw_mermaid()
     assert drawn.strip() in (ROOT / "docs" / "architecture.md").read_text()

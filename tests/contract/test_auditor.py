@@ -154,7 +154,7 @@ async def test_what_happens_while_the_records_are_read_is_logged_too(process: Pr
         )
 
     await asyncio.gather(*(sent(number) for number in range(20)))
-    wanted = [f"action.{event}/act_{number}" for event in ("sent", "finished") for number in range(20)]
+    wanted = [f"action.{event}/act_{number}-act_{number}" for event in ("sent", "finished") for number in range(20)]
     assert sorted(each.event_id for each in await process.logged()) == sorted(wanted)
 
 

@@ -64,10 +64,27 @@ async def test_the_intent_says_what_is_sent_under_which_key(ledger: Ledger, data
     await begun(ledger)
     fields = ["key", "action", "state", "begun_at", "result"]
     assert await database["ledger"].find_one({"run_id": "run_1"}, fields) == {
-        "_id": "act_1",
+        "_id": f"act_1-{action('act_1').digest[:32]}",
         "key": "key-act_1",
         "action": action("act_1").model_dump(),
         "state": "intent",
         "begun_at": after(0),
         "result": None,
     }
+
+
+async def test_another_action_at_the_same_place_of_a_run_is_another_entry(ledger: Ledger) -> None:
+    other = action("act_1").model_copy(update={"digest": "d" * 64})
+    assert await begun(ledger) == (True, None)
+    assert await ledger.begin(other, run_id="run_1", key="other", at=after(0)) == (True, None)
+
+
+async def test_a_run_that_ends_leaves_nothing_open(ledger: Ledger) -> None:
+    done = Result(action_id="act_1", outcome="executed", http_status=201)
+    await begun(ledger)
+    await ledger.finish(action("act_1"), done, at=after(1))
+    await ledger.begin(action("act_2"), run_id="run_1", key="key-act_2", at=after(0))
+    results = await ledger.settle("run_1", at=after(2))
+    assert results["act_1"] == done
+    assert results["act_2"].outcome == "unknown"
+    assert await ledger.settle("run_1", at=after(3)) == results

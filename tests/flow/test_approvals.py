@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from tests.asking import REFUND, ask, decide, paused, refunds, resume
+from tests.ollama_server import call, ollama_server, say
 from tests.running import Served, served, settings_for
 from tests.services import DemoServices
 
@@ -133,3 +134,19 @@ async def test_without_humans_what_would_ask_is_denied(tmp_path: Path, demo: Dem
         body = (await ask(server.client, REFUND)).json()
     assert body["actions"][0]["status"] == "denied"
     assert await refunds(demo["cloudapp"]) == []
+
+
+async def test_a_run_cancelled_after_a_refund_still_tells_of_it(tmp_path: Path, demo: DemoServices) -> None:
+    never = asyncio.Event()
+    refund = call("cloudapp__refundOrder", {"order_id": 1001, "amount": 5})
+    async with ollama_server([refund, say("never heard", gate=never)]) as ollama:
+        settings = settings_for(tmp_path / "data", demo, ollama_url=ollama.url)
+        async with served(settings) as server:
+            run_id, request_id = await paused(server.client)
+            await decide(server.client, request_id)
+            await ollama.received(2)
+            cancelled = (await server.client.post(f"/orchestrations/{run_id}/cancel")).json()
+    assert cancelled["status"] == "cancelled"
+    assert [action["status"] for action in cancelled["actions"]] == ["executed"]
+    assert "1 of its actions had been sent" in cancelled["reply"]
+    assert len(await refunds(demo["cloudapp"])) == 1

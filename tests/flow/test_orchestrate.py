@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.asking import ask
+from tests.ollama_server import call, ollama_server, say
 from tests.running import Served, served, settings_for
 from tests.services import DemoServices
 
@@ -77,3 +78,38 @@ async def test_what_fits_no_operation_is_answered_with_what_can_be_done(server: 
     assert body["status"] == "completed"
     assert body["actions"] == []
     assert body["reply"]
+
+
+async def test_without_error_handling_a_failing_service_fails_the_run_which_still_tells_what_was_done(
+    tmp_path: Path, demo: DemoServices
+) -> None:
+    async with served(settings_for(tmp_path / "data", demo, enable_error_handling=False)) as server:
+        await demo.stop("petstore")
+        answer = await ask(server.client, "is there a red car, and is pet 3 still available?")
+        run = (await server.client.get(f"/orchestrations/{answer.json()['orchestration_id']}")).json()
+    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/service-error")
+    assert (run["status"], run["error"]["error"]) == ("failed", "ServiceError")
+    assert [action["status"] for action in run["actions"]] == ["executed", "failed"]
+
+
+async def test_a_run_stops_at_the_bound_of_its_steps_and_says_so(tmp_path: Path, demo: DemoServices) -> None:
+    script = [call("petstore__getPetById", {"petId": number}) for number in range(1, 9)]
+    async with ollama_server(script) as ollama:
+        settings = settings_for(tmp_path / "data", demo, ollama_url=ollama.url, max_steps=2)
+        async with served(settings) as server:
+            body = (await ask(server.client, "look at every pet")).json()
+    assert body["status"] == "completed"
+    assert len(body["actions"]) == 2
+    assert "MAX_STEPS" in body["reply"]
+
+
+async def test_calls_that_do_not_fit_are_told_to_the_model_and_shown(tmp_path: Path, demo: DemoServices) -> None:
+    script = [call("petstore__getPetById", {"petId": "three"}), call("nothing__here", {}), say("I cannot.")]
+    async with (
+        ollama_server(script) as ollama,
+        served(settings_for(tmp_path / "data", demo, ollama_url=ollama.url)) as server,
+    ):
+        body = (await ask(server.client, "look at pet three")).json()
+    assert (body["status"], body["reply"]) == ("completed", "I cannot.")
+    assert [action["status"] for action in body["actions"]] == ["invalid", "invalid"]
+    assert "petId" in body["actions"][0]["result"]
