@@ -17,6 +17,7 @@ from domain.errors import ConfigurationError, StoreUnavailable
 
 OPEN_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 4.0
+PING_SECONDS: Final = 0.9
 INDEX_SECONDS: Final = 600.0
 """How long an index may take: built on what a long life has stored, while the server serves."""
 
@@ -46,8 +47,7 @@ async def open_mongo(
     try:
         with _usable():
             opened = MongoDatabase(client[database], link)
-            with timeout(open_seconds):
-                await opened.ping()
+            await opened.ping(seconds=open_seconds)
         yield opened
     finally:
         await client.close()
@@ -70,9 +70,10 @@ class MongoDatabase:
         known = self._database.client.topology_description.server_descriptions()
         return f"MongoDB {','.join(f'{host}:{port}' for host, port in known)}/{self._database.name}"
 
-    async def ping(self) -> None:
-        """Ask the server whether it is there; raises `StoreUnavailable`."""
-        await self._link.answer(self._database.command("ping"))
+    async def ping(self, *, seconds: float = PING_SECONDS) -> None:
+        """Ask the server whether it is there, and wait so long at most; raises `StoreUnavailable`."""
+        with timeout(seconds):
+            await self._link.answer(self._database.command("ping"))
 
     def stats(self) -> dict[str, int]:
         """Return the connection pools' figures; see `Link.stats`."""
