@@ -62,11 +62,14 @@ waits.
 """
 
 RENEW = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-    return 0
+local renewed = {}
+for at, key in ipairs(KEYS) do
+    local ours = redis.call('GET', key) == ARGV[at + 1]
+    renewed[at] = ours and redis.call('PEXPIRE', key, ARGV[1]) or 0
 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return renewed
 """
+"""Renew every lease that is still ours, and say which. Arguments: lease in ms, then each one's value."""
 
 LEAVE = """
 local value = redis.call('GET', KEYS[1])
@@ -93,6 +96,7 @@ class RedisLocks:
         self._clock = clock
         self._process = secrets.token_hex(8)
         self._waiters: dict[str, asyncio.Event] = {}
+        self._held: set[Lease] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._acquire = client.register_script(ACQUIRE)
         self._renew = client.register_script(RENEW)
@@ -104,11 +108,11 @@ class RedisLocks:
         token = f"{self._process}.{secrets.token_hex(8)}"
         try:
             lease = await self._acquired(name, token, wait_seconds)
-            renewing = self.begin(self._keep(lease))
+            self._held.add(lease)
             try:
                 yield lease
             finally:
-                renewing.cancel()
+                self._held.discard(lease)
                 lease.lose()
         finally:
             await self._given_back(name, token)
@@ -136,6 +140,23 @@ class RedisLocks:
                         if waiter := self._waiters.get(message["data"].decode()):
                             waiter.set()
             await asyncio.sleep(self._lease_seconds / 10)
+
+    async def renew(self) -> None:
+        """Renew every lease held here each third of its life, for ever; what cannot be renewed in time is lost."""
+        pause = self._lease_seconds / 3
+        while True:
+            await asyncio.sleep(pause)
+            if not (leases := list(self._held)):
+                continue
+            until = self._clock() + self._lease_seconds
+            renewed = await self._renewed(leases)
+            for at, lease in enumerate(leases):
+                if renewed and renewed[at]:
+                    lease.renewed(until=until)
+                elif lease in self._held and (renewed or not lease.is_held()):
+                    log.warning("lease_lost", name=lease.name, known=renewed is not None)
+                    lease.lose()
+            pause = self._lease_seconds / (3 if renewed else 20)
 
     async def _acquired(self, name: str, token: str, wait_seconds: float | None) -> Lease:
         gives_up_at = None if wait_seconds is None else self._clock() + wait_seconds
@@ -176,26 +197,13 @@ class RedisLocks:
         lease.renewed(until=asked_at + self._lease_seconds)
         return lease
 
-    async def _keep(self, lease: Lease) -> None:
-        """Renew the lease every third of its life until it is lost."""
-        pause = self._lease_seconds / 3
-        while True:
-            await asyncio.sleep(pause)
-            asked_at = self._clock()
-            renewed = await self._is_renewed(lease)
-            if renewed:
-                lease.renewed(until=asked_at + self._lease_seconds)
-            elif renewed is False or not lease.is_held():
-                log.warning("lease_lost", name=lease.name, known=renewed is False)
-                return lease.lose()
-            pause = self._lease_seconds / (3 if renewed else 20)
-
-    async def _is_renewed(self, lease: Lease) -> bool | None:
-        """Return whether Redis has renewed it, or None when that is not known before it ends."""
+    async def _renewed(self, leases: list[Lease]) -> list[int] | None:
+        """Return which of them Redis has renewed, or None when that is not known in time."""
+        arguments: list[str | int] = [round(self._lease_seconds * 1000), *(lease.value for lease in leases)]
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(max(lease.seconds_left(), self._lease_seconds / 3)):
-                arguments: list[str | int] = [lease.value, round(self._lease_seconds * 1000)]
-                return bool(await self._renew(keys=[lease.key], args=arguments))
+            async with asyncio.timeout(self._lease_seconds / 3):
+                renewed: list[int] = await self._renew(keys=[lease.key for lease in leases], args=arguments)
+                return renewed
         return None
 
     async def _given_back(self, name: str, token: str) -> None:
@@ -217,6 +225,7 @@ async def open_redis_locks(
     """
     locks = RedisLocks(client, lease_seconds=lease_seconds, clock=clock)
     locks.begin(locks.listen())
+    locks.begin(locks.renew())
     try:
         yield locks
     finally:

@@ -80,6 +80,7 @@ class Orchestrations:
         self._tasks = tasks
         self._queue_seconds = queue_seconds
         self._lives = Lives()
+        self._waking: set[asyncio.Task[None]] = set()
         self._looked_after: set[str] = set()
 
     async def start(self, asked: Asked) -> Live:
@@ -144,7 +145,7 @@ class Orchestrations:
 
     def wake(self, run_id: str) -> None:
         """Let a run go on in the background, if it can."""
-        self._tasks.create_task(self._woken(run_id))
+        self._begin_waking(run_id, wait_seconds=None)
 
     async def expire(self) -> None:
         """Expire the approvals that nobody decided in time, and let their runs go on without them."""
@@ -181,6 +182,8 @@ class Orchestrations:
 
     async def close(self, *, grace_seconds: float) -> None:
         """Let what is under way finish for a while; what does not is picked up by the next process."""
+        for task in self._waking:
+            task.cancel()
         running = [live.task for live in self._lives.running() if live.task]
         if running:
             await asyncio.wait(running, timeout=grace_seconds)
@@ -213,10 +216,16 @@ class Orchestrations:
         """Pick a run up in the background unless somebody is at it, or we are looking already."""
         if run_id not in self._looked_after:
             self._looked_after.add(run_id)
-            task = self._tasks.create_task(self._woken(run_id, wait_seconds=0))
+            task = self._begin_waking(run_id, wait_seconds=0)
             task.add_done_callback(lambda _: self._looked_after.discard(run_id))
 
-    async def _woken(self, run_id: str, *, wait_seconds: float | None = None) -> None:
+    def _begin_waking(self, run_id: str, *, wait_seconds: float | None) -> asyncio.Task[None]:
+        task = self._tasks.create_task(self._woken(run_id, wait_seconds=wait_seconds))
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+        return task
+
+    async def _woken(self, run_id: str, *, wait_seconds: float | None) -> None:
         try:
             await self._pick_up(run_id, wait_seconds=wait_seconds)
         except ThreadBusy:

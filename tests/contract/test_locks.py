@@ -108,6 +108,22 @@ async def test_waiters_are_served_in_the_order_they_came(pair: Pair) -> None:
     assert served == list(range(6))
 
 
+async def test_who_gives_it_back_does_not_overtake_who_waits(pair: Pair) -> None:
+    order: list[str] = []
+
+    async def waits() -> None:
+        async with pair[1].hold("t", wait_seconds=None):
+            order.append("waiter")
+
+    async with asyncio.TaskGroup() as group:
+        async with pair[0].hold("t", wait_seconds=0):
+            group.create_task(waits())
+            await asyncio.sleep(0.1)  # stand in line
+        async with pair[0].hold("t", wait_seconds=None):
+            order.append("holder")
+    assert order == ["waiter", "holder"]
+
+
 async def test_a_waiter_that_gives_up_keeps_nobody_waiting(pair: Pair) -> None:
     async def waits() -> None:
         async with pair[1].hold("t", wait_seconds=None):

@@ -204,6 +204,7 @@ async def test_a_second_replica_leaves_a_run_alone_that_is_alive(pair: tuple[Rep
     first, second = pair
     live = await begun(first)
     await asyncio.sleep(2 * LEASE_SECONDS)
+    assert await first.redis.keys("lease_line:*") == [], "it tries, and does not stand in line"
     first.model.may_answer.set()
     run = await live.settled()
     assert (run.status, run.attempt, second.model.times) == ("completed", 1, 0)
@@ -261,6 +262,19 @@ async def test_a_run_is_joined_from_another_replica(pair: tuple[Replica, Replica
     await asyncio.sleep(0.1)
     first.model.may_answer.set()
     assert (await joining).status == (await live.settled()).status == "completed"
+
+
+async def test_a_replica_stops_at_once_though_it_waits_for_a_thread_that_another_holds(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    async with replica(server.url, tmp_path) as first:
+        live = await begun(first)
+        async with asyncio.timeout(LEASE_SECONDS):
+            async with replica(server.url, tmp_path) as second:
+                second.runs.wake(live.run.run_id)
+                await asyncio.sleep(0.1)  # it stands in line
+        first.model.may_answer.set()
+        assert (await live.settled()).status == "completed"
 
 
 async def test_a_message_behind_a_run_that_a_crash_left_waits_until_it_has_gone_on(
