@@ -1,6 +1,7 @@
 """Everything that lives as long as the process: opened in order, closed in reverse."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from boot.checks import check
 from boot.data_dir import claimed
 from boot.keys import Keys, parse_keys
 from boot.parts import Opened, open_parts
@@ -17,6 +19,7 @@ from boot.stores import Stores, open_stores
 from checkpoints.approvals import Approvals
 from checkpoints.audit import Audit
 from checkpoints.auditor import Auditor
+from checkpoints.breakers import Breakers
 from checkpoints.collections import Database
 from checkpoints.runs import Runs
 from domain.errors import ConfigurationError, StoreError
@@ -30,6 +33,9 @@ log = structlog.get_logger("boot")
 
 TEND_SECONDS = 1.0
 """How often expired approvals, runs left behind and facts not yet in the audit log are looked for."""
+
+CATCH_UP_EVERY = 5
+"""Every so many rounds, decided approvals are looked for whose run nobody woke."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,7 @@ class Container:
     auditor: Auditor
     orchestrations: Orchestrations
     toolbox: Toolbox
+    breakers: Breakers
     services: Services
     policy_version: str
     status: Status
@@ -60,16 +67,18 @@ def utc_now() -> datetime:
 async def open_container(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Container]:
     """Open everything and close it again; raises `ConfigurationError` or `StoreUnavailable` where it cannot."""
     keys = _keys(settings)
+    await asyncio.to_thread(check, settings)
     async with AsyncExitStack() as stack:
         data_dir = await stack.enter_async_context(claimed(settings.data_dir))
         stores = await open_stores(stack, settings, data_dir, clock)
-        opened = await open_parts(stack, settings, stores.database, data_dir, clock)
+        opened = await open_parts(stack, settings, stores.database, data_dir, clock, redis=stores.prompt)
         audit, auditor = await _audit(stack, stores.database, clock)
         orchestrations = await _orchestrations(stack, settings, stores, opened, auditor)
         status = Status(
             settings=settings,
             services=opened.services,
             model=opened.model,
+            breakers=opened.breakers,
             stores=stores,
             opened_at=clock(),
             clock=clock,
@@ -86,6 +95,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             auditor=auditor,
             orchestrations=orchestrations,
             toolbox=opened.toolbox,
+            breakers=opened.breakers,
             services=opened.services,
             policy_version=opened.parts.policy.version,
             status=status,
@@ -147,11 +157,13 @@ async def _announce(status: Status) -> None:
 
 
 async def _tend(orchestrations: Orchestrations, auditor: Auditor) -> None:
-    """Look after what nobody asks for: approvals that expire, runs that were left behind, facts that are not logged."""
-    while True:
+    """Look after what nobody asks for: runs left behind, approvals that expire or whose run nobody woke, open facts."""
+    for tending in itertools.count(1):
         try:
             await orchestrations.recover()
             await orchestrations.expire()
+            if tending % CATCH_UP_EVERY == 0:
+                await orchestrations.catch_up()
         except StoreError as error:
             log.warning("not_tended", error=type(error).__name__, detail=error.detail)
         await _caught_up(auditor)

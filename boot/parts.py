@@ -6,15 +6,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import ValidationError
 
 from boot.settings import Settings
 from checkpoints.approvals import Approvals
+from checkpoints.breakers import Breakers, open_breakers
 from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
+from domain.breakers import Rules
 from domain.errors import ConfigurationError
 from domain.policy import Policy
 from graph.build import Parts
@@ -27,6 +30,9 @@ from tools.planner import EmbeddedPlanner
 from tools.services import Services, open_services
 from tools.toolbox import Toolbox
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
@@ -38,18 +44,42 @@ class Opened:
     ledger: Ledger
     services: Services
     toolbox: Toolbox
+    breakers: Breakers
     model: TunableModel
 
 
 async def open_parts(
-    stack: AsyncExitStack, settings: Settings, database: Database, data_dir: Path, clock: Callable[[], datetime]
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    data_dir: Path,
+    clock: Callable[[], datetime],
+    *,
+    redis: "Redis | None" = None,
 ) -> Opened:
-    """Open everything the nodes reach; the stack closes it. Raises `ConfigurationError` and `StoreUnavailable`."""
+    """Open everything the nodes reach; the stack closes it. Raises `ConfigurationError` and `StoreUnavailable`.
+
+    Args:
+        redis: Where breakers are shared; it need not answer.
+    """
     policy = await asyncio.to_thread(load_policy, settings.policy_file)
     runs, approvals, ledger = Runs(database), Approvals(database), Ledger(database)
     for records in (runs, approvals, ledger):
         await records.open()
-    services = await _services(stack, settings, data_dir, clock)
+    variables = await asyncio.to_thread(settings.variables)
+    configured = await asyncio.to_thread(load_services, settings.services_file, variables)
+    opening = open_breakers(
+        redis,
+        database["circuit_breaker_backup"],
+        names=[each.name for each in configured],
+        rules=_rules(settings),
+        clock=clock,
+    )
+    breakers = await stack.enter_async_context(opening)
+    bounds = Bounds(max_connections=settings.http_max_connections, max_keepalive=settings.http_max_keepalive)
+    services = await stack.enter_async_context(
+        open_services(configured, data_dir=data_dir, bounds=bounds, now=clock, breaker_of=breakers.of)
+    )
     toolbox = Toolbox(services)
     model = await _model(stack, settings)
     parts = Parts(
@@ -66,17 +96,27 @@ async def open_parts(
         summary_chars=settings.summary_chars,
     )
     return Opened(
-        parts=parts, runs=runs, approvals=approvals, ledger=ledger, services=services, toolbox=toolbox, model=model
+        parts=parts,
+        runs=runs,
+        approvals=approvals,
+        ledger=ledger,
+        services=services,
+        toolbox=toolbox,
+        breakers=breakers,
+        model=model,
     )
 
 
-async def _services(
-    stack: AsyncExitStack, settings: Settings, data_dir: Path, clock: Callable[[], datetime]
-) -> Services:
-    variables = await asyncio.to_thread(settings.variables)
-    configured = await asyncio.to_thread(load_services, settings.services_file, variables)
-    bounds = Bounds(max_connections=settings.http_max_connections, max_keepalive=settings.http_max_keepalive)
-    return await stack.enter_async_context(open_services(configured, data_dir=data_dir, bounds=bounds, now=clock))
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        window_ms=round(settings.breaker_window_seconds * 1000),
+        minimum_calls=settings.breaker_minimum_calls,
+        failure_rate=settings.breaker_failure_rate,
+        slow_ms=round(settings.breaker_slow_seconds * 1000),
+        slow_rate=settings.breaker_slow_rate,
+        open_ms=round(settings.breaker_open_seconds * 1000),
+        open_max_ms=round(settings.breaker_open_max_seconds * 1000),
+    )
 
 
 async def _model(stack: AsyncExitStack, settings: Settings) -> TunableModel:

@@ -11,9 +11,12 @@ from pydantic import SecretStr
 from boot.ports import Port
 from boot.settings import Settings
 from boot.stores import Stores
+from checkpoints.breakers import Breakers
 from tools.knowledge import NOTICE
 from tools.model import TunableModel
 from tools.services import Services
+
+ANSWERS, SILENT, NOTHING_ELSE = "It answers.", "Redis does not answer.", "Nothing else is configured."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class Status:
     settings: Settings
     services: Services
     model: TunableModel
+    breakers: Breakers
     stores: Stores
     opened_at: datetime
     clock: Callable[[], datetime]
@@ -101,7 +105,24 @@ class Status:
             reason=NOTICE.reason,
             lost=NOTICE.lost,
         )
-        return (model, *await self.stores.ports(), knowledge)
+        return (model, *await self.stores.ports(), self._breakers_port(), knowledge)
+
+    def _breakers_port(self) -> Port:
+        shared, configured = self.breakers.are_shared, self.settings.redis_url is not None
+        return Port(
+            port="breakers",
+            configured=configured,
+            healthy=shared or not configured,
+            mode="networked" if shared else "degraded" if configured else "embedded",
+            form="Redis" if shared else "this process",
+            since=self.opened_at,
+            reason="It answers."
+            if shared
+            else "Redis does not answer."
+            if configured
+            else "Nothing else is configured.",
+            lost="" if shared else "Replicas learn of a failing service each by itself.",
+        )
 
 
 def _masked(value: Any) -> Any:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from checkpoints.mongo import MongoDatabase
 
+LEASE_CONNECTIONS = 8
 ONE_SERVER = "One server only: replicas cannot share it."
 
 
@@ -119,11 +120,14 @@ class _Redis:
         self.patient: Redis | None = None
         self.prompt: Redis | None = None
 
+    @property
+    def _url(self) -> str:
+        return self._settings.redis_url.get_secret_value() if self._settings.redis_url else ""
+
     async def connect(self, stack: AsyncExitStack) -> None:
-        settings = self._settings
-        if settings.redis_url is None:
+        if self._settings.redis_url is None:
             return
-        url, most = settings.redis_url.get_secret_value(), settings.redis_max_connections
+        url, most = self._url, self._settings.redis_max_connections
         try:
             from checkpoints.redis import PATIENT, PROMPT, open_redis
 
@@ -139,7 +143,7 @@ class _Redis:
         return Form(name="Redis", opener=lambda: self._with(lambda redis: open_redis_saver(redis, ttl_minutes=minutes)))
 
     def locks(self) -> Form[Leases] | None:
-        return Form(name="Redis", opener=lambda: self._with(self._locks)) if self._settings.redis_url else None
+        return Form(name="Redis", opener=self._locks) if self._settings.redis_url else None
 
     def stats(self) -> dict[str, int]:
         from checkpoints.redis import pool_stats
@@ -163,10 +167,16 @@ class _Redis:
             yield opened
 
     @asynccontextmanager
-    async def _locks(self, redis: "Redis") -> AsyncIterator[Leases]:
+    async def _locks(self) -> AsyncIterator[Leases]:
+        """Open the leases on connections of their own: a renewal that queues behind checkpoints comes too late."""
+        self._connected()
+        from checkpoints.redis import PATIENT, open_redis
         from checkpoints.redis_locks import open_redis_locks
 
-        async with open_redis_locks(redis, lease_seconds=self._settings.lease_seconds) as locks:
+        async with (
+            open_redis(self._url, max_connections=LEASE_CONNECTIONS, manner=PATIENT) as own,
+            open_redis_locks(own, lease_seconds=self._settings.lease_seconds) as locks,
+        ):
             yield locks
 
 

@@ -20,6 +20,7 @@ OrchestrationError
 │   └── ModelAnswerIncomplete    the answer was cut off or malformed
 └── ServiceError                 a downstream call did not succeed
 ├── ServiceUnavailable       nothing was sent
+│   └── CircuitOpen          its circuit breaker is open
 ├── ServiceTimeout           no answer in time; it may have been applied
 ├── ServiceBroke             the connection died; it may have been applied
 ├── ServiceRefused           4xx: the service said no
@@ -140,6 +141,19 @@ class ServiceError(OrchestrationError):
 
 class ServiceUnavailable(ServiceError):
     """Nothing was sent: no connection, no free slot, or an open circuit."""
+
+
+class CircuitOpen(ServiceUnavailable):
+    """The service's circuit breaker let nothing through; nothing was sent.
+
+    Args:
+        retry_after: Seconds after which another call makes sense; None where nobody knows.
+    """
+
+    def __init__(self, detail: str, *, service: str, retry_after: int | None) -> None:
+        super().__init__(detail, service=service)
+        self.retry_after = retry_after
+        self.extra["retry_after"] = retry_after
 
 
 class ServiceTimeout(ServiceError):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from tools.catalogue import Configured, ServiceEntry
 from tools.http import Bounds
@@ -54,9 +55,9 @@ def shop(url: str, *, document: str | Path | None = None, health: str | None = N
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *configured: Configured, now: Clock | None = None, revisit: float = 60
+    folder: Path, *configured: Configured, now: Clock | None = None, revisit: float = 60, **more: Any
 ) -> AsyncIterator[Services]:
     async with open_services(
-        configured, data_dir=folder, bounds=BOUNDS, now=now or Clock(), revisit_seconds=revisit
+        configured, data_dir=folder, bounds=BOUNDS, now=now or Clock(), revisit_seconds=revisit, **more
     ) as services:
         yield services

@@ -1,8 +1,6 @@
 """One pooled HTTP client per service: bounded, retried in this one place, and precise about what may have happened."""
 
 import asyncio
-import functools
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,14 +10,11 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx2
 import stamina
 
-from domain.errors import (
-    ServiceBroke,
-    ServiceError,
-    ServiceRefused,
-    ServiceTimeout,
-    ServiceUnavailable,
-)
+from domain.breakers import Breaker, Unguarded
+from domain.errors import CircuitOpen, ServiceBroke, ServiceError, ServiceRefused, ServiceTimeout, ServiceUnavailable
+from tools.guarding import guarded
 from tools.http_answers import Answer, read_text, retry_after
+from tools.transport import Transport, tls
 
 SAFE = frozenset({"GET", "HEAD"})
 RETRIED = frozenset({429, 502, 503, 504})
@@ -59,6 +54,7 @@ class _Call:
     """One call, and what is known about it so far.
 
     Args:
+        tried_at: When the attempt under way got a connection or began to open one; `None` before.
         sent_at: When the attempt under way began to send; `None` before, and between two attempts.
         failed: How the last attempt ended, while none is under way.
         doubt: The last attempt of a write that may have been applied.
@@ -70,18 +66,32 @@ class _Call:
     headers: Mapping[str, str]
     bounds: Bounds
     ends: float
+    breaker: Breaker
+    tried_at: float | None = None
     sent_at: float | None = None
     retry_after: float | None = None
     failed: ServiceError | None = None
     doubt: ServiceError | None = None
 
     async def trace(self, event: str, info: object) -> None:
-        """Note the moment from which the service may act on the request."""
+        """Note when the service is asked at all, and from when on it may act on the request."""
+        self.tried_at = self.tried_at or time.perf_counter()
         if event == "http11.send_request_headers.started":
             self.sent_at = time.perf_counter()
 
+    @property
+    def was_tried(self) -> bool:
+        return self.tried_at is not None
+
+    @property
+    def is_overdue(self) -> bool:
+        return asyncio.get_running_loop().time() >= self.ends
+
+    def lasted(self) -> float:
+        return time.perf_counter() - self.tried_at if self.tried_at else 0.0
+
     def begin(self) -> None:
-        self.sent_at = self.retry_after = self.failed = None
+        self.tried_at = self.sent_at = self.retry_after = self.failed = None
 
     def end(self, error: ServiceError) -> None:
         self.sent_at, self.failed = None, error
@@ -96,13 +106,6 @@ class _Call:
             return True
         wait = min(self.retry_after, self.bounds.retry_after_max_seconds)
         return wait if wait < self.ends - asyncio.get_running_loop().time() else False
-
-
-class _Transport(httpx2.AsyncHTTPTransport):
-    """The pool, with the one number operators ask for."""
-
-    def size(self) -> int:
-        return len(self._pool.connections)
 
 
 class PooledClient:
@@ -124,7 +127,7 @@ class PooledClient:
         self.service = service
         self.base_url = base_url.rstrip("/")
         self.bounds = bounds
-        self._transport = _Transport(verify=_tls(self.base_url), trust_env=False, limits=_limits(bounds))
+        self._transport = Transport(verify=tls(self.base_url), trust_env=False, limits=_limits(bounds))
         self._client = httpx2.AsyncClient(
             transport=self._transport,
             trust_env=False,
@@ -142,22 +145,25 @@ class PooledClient:
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         bounds: Bounds | None = None,
+        breaker: Breaker | None = None,
     ) -> Answer:
         """Send one call and return its 2xx answer.
 
-        Raises `ServiceUnavailable` when nothing was sent, `ServiceTimeout` and `ServiceBroke` when it was and no whole
-        answer came, `ServiceRefused` (4xx), `ServiceFailed` (5xx), `ResponseRejected` (too large, undecodable,
-        redirect). Of several attempts of a write, one that may have been applied decides the error.
+        Raises `ServiceUnavailable` when nothing was sent (`CircuitOpen`: by the breaker's word), `ServiceTimeout` and
+        `ServiceBroke` when it was and no whole answer came, `ServiceRefused` (4xx), `ServiceFailed` (5xx),
+        `ResponseRejected` (too large, undecodable, redirect). Of several attempts of a write, one that may have been
+        applied decides the error.
 
         Args:
             url: Absolute, below the client's base URL.
             idempotency_key: Sent as `Idempotency-Key`; only for operations that honour it, because it allows retries.
             bounds: For this call alone; the connection limits are the pool's all the same.
+            breaker: Guards every attempt by itself; none for questions that are not calls, such as health probes.
         """
         bounds = bounds or self.bounds
         keyed = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         ends = asyncio.get_running_loop().time() + bounds.deadline_seconds
-        call = _Call(method, url, content, {**(headers or {}), **keyed}, bounds, ends)
+        call = _Call(method, url, content, {**(headers or {}), **keyed}, bounds, ends, breaker or Unguarded())
         with self._counted():
             return await self._within_deadline(call, repeatable=method in SAFE or bool(keyed))
 
@@ -224,7 +230,8 @@ class PooledClient:
     async def _attempt(self, call: _Call) -> Answer:
         call.begin()
         try:
-            return await self._send(call)
+            async with guarded(call.breaker, call, deadline_seconds=call.bounds.deadline_seconds):
+                return await self._send(call)
         except ServiceError as error:
             call.end(error)
             raise
@@ -266,8 +273,8 @@ class PooledClient:
 
 
 def _is_passing(error: ServiceError) -> bool:
-    """Tell whether another attempt may end better; a full pool is no reason to queue again."""
-    if isinstance(error.__cause__, httpx2.PoolTimeout | httpx2.InvalidURL):
+    """Tell whether another attempt may end better; a full pool or an open circuit is no reason to queue again."""
+    if isinstance(error, CircuitOpen) or isinstance(error.__cause__, httpx2.PoolTimeout | httpx2.InvalidURL):
         return False
     return error.status in RETRIED or isinstance(error, ServiceUnavailable | ServiceTimeout | ServiceBroke)
 
@@ -287,14 +294,3 @@ def _limits(bounds: Bounds) -> httpx2.Limits:
         max_keepalive_connections=bounds.max_keepalive,
         keepalive_expiry=bounds.keepalive_seconds,
     )
-
-
-def _tls(base_url: str) -> ssl.SSLContext:
-    """Return the context all clients share; plain HTTP gets an empty one that trusts nobody and costs nothing."""
-    return _trusting() if base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-@functools.cache
-def _trusting() -> ssl.SSLContext:
-    """Load the system's certificates once (25 ms); `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured."""
-    return httpx2.create_ssl_context()

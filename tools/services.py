@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from domain.actions import Frozen, Operation
+from domain.breakers import Breaker, Unguarded
 from domain.errors import ConfigurationError, InvalidInput, NotFound, ServiceError, ServiceRefused
 from tools.catalogue import Configured
 from tools.documents import Shelf, parse_document
@@ -179,9 +180,16 @@ class Services:
     """All services of this process; see `open_services`."""
 
     def __init__(
-        self, configured: Sequence[Configured], *, bounds: Bounds, folder: Path, now: Callable[[], datetime]
+        self,
+        configured: Sequence[Configured],
+        *,
+        bounds: Bounds,
+        folder: Path,
+        now: Callable[[], datetime],
+        breaker_of: Callable[[str], Breaker],
     ) -> None:
         shelf = Shelf(folder)
+        self._breakers = {each.name: breaker_of(each.name) for each in configured}
         self._connected = {
             each.name: Connected(each, bounds=bounds, shelf=shelf, now=now, on_change=self._forget)
             for each in configured
@@ -209,6 +217,10 @@ class Services:
     def client(self, service: str) -> PooledClient:
         """Return the one client of a service. Raises `NotFound`."""
         return self._one(service).client
+
+    def breaker(self, service: str) -> Breaker:
+        """Return what guards the calls of a service; its health probes go past it."""
+        return self._breakers[service]
 
     async def probe(self, service: str) -> Health:
         """Return how a service is, at most 5 s old. Raises `NotFound`."""
@@ -255,6 +267,7 @@ async def open_services(
     data_dir: Path,
     bounds: Bounds,
     now: Callable[[], datetime],
+    breaker_of: Callable[[str], Breaker] = Unguarded.of,
     revisit_seconds: float = 5.0,
 ) -> AsyncIterator[Services]:
     """Open every service and close it again; a service that is down costs 2 s at most and stops nothing.
@@ -264,9 +277,10 @@ async def open_services(
 
     Args:
         now: The time, with its zone.
+        breaker_of: Gives each service its circuit breaker.
     """
     async with AsyncExitStack() as stack:
-        services = Services(configured, bounds=bounds, folder=data_dir / "openapi", now=now)
+        services = Services(configured, bounds=bounds, folder=data_dir / "openapi", now=now, breaker_of=breaker_of)
         for name in services.names:
             stack.push_async_callback(services.client(name).aclose)
         await services.start()

@@ -66,7 +66,7 @@ class Toolbox:
         )
 
     async def execute(self, action: Action, *, idempotency_key: str | None) -> Result:
-        """Send exactly what the action holds and return the service's 2xx answer.
+        """Send exactly what the action holds, if the service's breaker lets it, and return the service's 2xx answer.
 
         Raises the `ServiceError` that says what happened otherwise; `ServiceRefused` without a status when the service
         no longer offers the operation as it was proposed, in which case nothing was sent.
@@ -85,6 +85,7 @@ class Toolbox:
             content=wire.content,
             headers={"Accept": "application/json", **headers},
             idempotency_key=idempotency_key if keyed else None,
+            breaker=self._services.breaker(action.service),
         )
         return Result(
             action_id=action.action_id,

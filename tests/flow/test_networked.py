@@ -109,7 +109,7 @@ async def test_in_development_a_store_that_does_not_answer_is_stood_in_for_and_s
 
 async def test_in_production_a_store_that_does_not_answer_stops_the_start(tmp_path: Path) -> None:
     keys = f"oli:operator:{'0' * 64}"
-    for name, url in (("REDIS_URL", "redis://127.0.0.1:1/0"), ("MONGODB_URL", "mongodb://127.0.0.1:1/")):
+    for name, url in (("REDIS_URL", "redis://:pw@127.0.0.1:1/0"), ("MONGODB_URL", "mongodb://me:pw@127.0.0.1:1/")):
         told = await refused(ENVIRONMENT="production", API_KEYS=keys, DATA_DIR=str(tmp_path), **{name: url})
         assert "ALLOW_DEGRADED=true starts without it" in told
 

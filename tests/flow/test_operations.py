@@ -54,7 +54,7 @@ async def test_feature_status_tells_the_form_of_every_port(server: Served) -> No
     )
     assert status["fallbacks"]["checkpointing"] is None
     modes = {port["port"]: port["mode"] for port in status["ports"]}
-    assert modes == dict.fromkeys(("model", "checkpoints", "documents", "locks", "knowledge"), "embedded")
+    assert modes == dict.fromkeys(("model", "checkpoints", "documents", "locks", "breakers", "knowledge"), "embedded")
 
 
 async def test_a_missing_model_is_said_with_its_remedy(tmp_path: Path, demo: DemoServices) -> None:
