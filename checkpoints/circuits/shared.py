@@ -155,7 +155,8 @@ class RedisBreaker:
         self._succeeded = 0
         answer = await self._line.run(self.name, arguments, known=self._heard, credit=credit, jitter=local.jitter())
         if answer is not None and answer.verdict == "foreign":
-            return self._left_alone()
+            self._say_taken()
+            return None
         if answer is None or answer.record is None or self._is_behind(answer):
             return answer
         local.record, self._heard = answer.record, answer.generation
@@ -164,7 +165,7 @@ class RedisBreaker:
             told(self.name, answer.record)
         return answer
 
-    def _left_alone(self) -> None:
+    def _say_taken(self) -> None:
         """Stay in memory; it is said once."""
         if not self._is_foreign:
             log.warning(

@@ -74,6 +74,25 @@ async def test_a_caller_that_gives_up_while_it_asks_leaves_no_probe_behind(
         await until(lambda: allowed(shop, callers=1))
 
 
+async def test_a_failure_counts_although_its_caller_gives_up_while_it_is_told(
+    tmp_path: Path, time: Time, redis: RedisServer
+) -> None:
+    async with replica(tmp_path, time, redis) as breakers:
+        shop = breakers.of("shop")
+        for steps in range(1, 5):
+            permit = await shop.acquire(lease_seconds=1)
+            telling = asyncio.create_task(shop.report(permit, "failed", seconds=0))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            telling.cancel()
+            await asyncio.wait({telling})
+
+        async def is_open() -> bool:
+            return await state_of(shop) == "open"
+
+        await until(is_open)
+
+
 async def test_while_redis_is_dead_each_goes_on_in_memory_and_tells_the_others_afterwards(
     tmp_path: Path, redis: RedisServer
 ) -> None:
