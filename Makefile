@@ -6,7 +6,7 @@
 PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: run test soak check format studio bench lock clean help
 .DEFAULT_GOAL := help
@@ -18,7 +18,7 @@ run: .venv/runtime
 	@$(BIN)/python -m demo -- $(BIN)/python server.py
 
 test: .venv/dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # The load and fault tests at full size: a few minutes on two cores.
 soak: .venv/dev

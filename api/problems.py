@@ -100,7 +100,9 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     status = status_of(type(error))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request_failed", error=type(error).__name__, detail=error.detail, path=request.url.path)
-    return problem(status, name_of(type(error)), error.detail, extra=error.extra)
+    seconds = error.retry_after if isinstance(error, errors.CircuitOpen) else None
+    headers = {"Retry-After": str(seconds)} if seconds else None
+    return problem(status, name_of(type(error)), error.detail, extra=error.extra, headers=headers)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

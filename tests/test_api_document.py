@@ -96,7 +96,7 @@ async def test_the_example_of_a_body_is_valid_and_works(shared: Served, name: st
     components = {"components": DOCUMENT["components"]}
     Draft202012Validator({**schema, **components}).validate(example)
     _, request_id = await paused(shared.client, session_id=f"example-{name}")
-    answer = await shared.client.request(method, path.format(request_id=request_id), json=example)
+    answer = await shared.client.request(method, path.format(request_id=request_id, name="ml"), json=example)
     assert answer.status_code == 200, answer.text
 
 

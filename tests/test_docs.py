@@ -46,7 +46,9 @@ def nothing_fits() -> Any:
     return Policy(rules=(NOTHING_FITS,))
 
 
-@pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md", "docs/benchmarks.md"])
+@pytest.mark.parametrize(
+    "paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md", "docs/benchmarks.md"]
+)
 def test_every_link_and_named_file_exists(paper: str) -> None:
     text = (ROOT / paper).read_text()
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)

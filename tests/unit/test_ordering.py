@@ -73,7 +73,7 @@ def test_texts_order_by_code_point(left: str, right: str) -> None:
     assert (key(left) < key(right)) == (left < right)
 
 
-@pytest.mark.parametrize("value", [object(), 1j, {1, 2}], ids=str)
+@pytest.mark.parametrize("value", [object(), 1j, {1, 2}], ids=["an object", "a complex number", "a set"])
 def test_a_type_outside_the_common_subset_is_refused(value: object) -> None:
     with pytest.raises(UnsupportedQuery):
         key(value)
