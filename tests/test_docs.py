@@ -53,3 +53,8 @@ def test_every_link_and_named_file_exists(paper: str) -> None:
     text = (ROOT / paper).read_text()
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     assert [link for link in links if not (ROOT / paper).parent.joinpath(link).exists()] == []
+
+
+def test_no_paper_has_a_gap() -> None:
+    papers = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    assert [str(paper) for paper in papers if "@@" in paper.read_text()] == []
