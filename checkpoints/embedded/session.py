@@ -13,7 +13,7 @@ from domain.errors import StoreUnavailable
 
 _FORMAT: Final = 0x0A0D0C01  # PRAGMA application_id: a file of ours, in the first format
 _RETRY_SECONDS: Final = 0.01
-_SETTINGS: Final = ("PRAGMA synchronous = FULL", "PRAGMA cache_size = -8000")  # kibibytes
+_SETTINGS: Final = ("PRAGMA synchronous = FULL", "PRAGMA cache_size = -2000")  # kibibytes
 
 
 class Session:
