@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from domain.errors import ConfigurationError, StoreUnavailable
 
 PATIENT: dict[str, Any] = {
-    "timeout": 5,
+    "timeout": 20,  # for a free connection: 200 sessions at once on a busy machine waited longer than 5 s
     "socket_timeout": 2,
     "socket_connect_timeout": 1,
     "health_check_interval": 15,

@@ -60,9 +60,9 @@ class Fleet:
         self.acknowledged.add(body["orchestration_id"])
         return body
 
-    async def refund(self, amount: int) -> None:
+    async def refund(self, cents: int) -> None:
         """Ask for a refund on one server and approve it on the next, however often that takes."""
-        body = await self.ask(f"refund order 1001 with ${amount}", f"refund-{amount}")
+        body = await self.ask(f"refund order 1001 with ${cents / 100:.2f}", f"refund-{cents}")
         if body and body["status"] == "awaiting_approval":
             request_id, run_id = body["approvals"][0]["request_id"], body["orchestration_id"]
             await until(lambda: decide(self.client, request_id))
@@ -166,6 +166,10 @@ async def test_sessions_go_on_while_a_service_is_killed_and_restored(
     assert grown < 60
 
 
+async def cents_refunded(demo: DemoServices) -> list[int]:
+    return [round(refund["amount"] * 100) for refund in await refunds(demo["cloudapp"])]
+
+
 async def breakers(servers: Fleet, name: str) -> list[dict[str, Any]]:
     found = (await servers.client.get("/circuit-breakers")).json()["circuit_breakers"]
     return [each for each in found if each["name"] == name]
@@ -191,7 +195,7 @@ async def test_a_store_killed_in_the_middle_loses_no_acknowledged_run(
         await store.start()
         await asyncio.gather(*crowd)
         runs = await servers.at_rest()
-    made = [refund["amount"] for refund in await refunds(demo["cloudapp"])]
+    made = await cents_refunded(demo)
     completed = {run["orchestration_id"] for run in runs if run["status"] == "completed"}
     assert set(servers.statuses) <= {200, 202, 503}
     assert servers.acknowledged <= completed
@@ -204,7 +208,7 @@ async def test_two_servers_behind_a_round_robin_share_every_thread(
     async with fleet(tmp_path, demo, stores, size=2) as servers:
         await asyncio.gather(*(servers.refund(number + 1) for number in range(RUNS)))
         runs = await servers.at_rest()
-    made = [refund["amount"] for refund in await refunds(demo["cloudapp"])]
+    made = await cents_refunded(demo)
     assert set(servers.statuses) == {202}
     assert sorted(made) == list(range(1, RUNS + 1))
     assert {run["status"] for run in runs} == {"completed"}
