@@ -1,13 +1,16 @@
 """The whole system on one machine: compose.yaml agrees with the specification, settings, papers and code."""
 
+import json
 import re
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from jsonschema.validators import validator_for
 
 from boot.settings import Settings
 from demo.__main__ import read_options
@@ -166,3 +169,10 @@ def test_mongodb_is_prepared_with_the_collections_of_the_code() -> None:
     assert f'user: "{user.username}"' in script
     assert SERVICES["mongo"]["environment"]["MONGO_INITDB_DATABASE"] == "orchestrator"
     assert "authSource=orchestrator" in user.query
+
+
+def test_the_file_is_what_the_specification_allows() -> None:
+    builtin = files("check_jsonschema").joinpath("builtin_schemas", "vendor", "compose-spec.json")
+    schema = json.loads(builtin.read_text())
+    assert [each.message for each in validator_for(schema)(schema).iter_errors(COMPOSE)] == []
+    assert list(validator_for(schema)(schema).iter_errors({"services": {"app": {"imagee": "x"}}}))
