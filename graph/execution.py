@@ -118,7 +118,7 @@ class Execution:
         now = self.clock()
         run = live.run.model_copy(update={"status": status, "updated_at": now})
         reply = reply_shown(run, values, approvals=shown, standing=self.standing)  # type: ignore[arg-type]  # the output is part of the state
-        await self._settle(live, status, reply=reply)
+        live.settle(await self._recorded(live.run, status, at=now, reply=reply))
 
     async def _cancelled(self, live: Live) -> None:
         live.settle(await self.end(live.run, "cancelled", by=live.cancelled_by))
@@ -144,8 +144,7 @@ class Execution:
         ended = run.model_copy(update={"status": status, "updated_at": now})
         reply = reply_shown(ended, values, approvals=[], standing=self.standing)  # type: ignore[arg-type]  # a part of it
         failure = {"error": type(error).__name__, "detail": error.detail} if error else None
-        left = await self.runs.leave(run, status, at=now, reply={**reply, "error": failure}, error=failure)
-        return left or await self.runs.get(run.run_id)
+        return await self._recorded(run, status, at=now, reply={**reply, "error": failure}, error=failure)
 
     async def _as_it_stands(self, run: Run, now: datetime) -> Values:
         """Return what the last checkpoint and the ledger know of a run."""
@@ -155,9 +154,11 @@ class Execution:
         results = {action_id: result.model_dump() for action_id, result in sent.items()}
         return {**values, "results": {**values.get("results", {}), **results}}
 
-    async def _settle(self, live: Live, status: RunStatus, *, reply: dict[str, Any]) -> None:
-        run = await self.runs.leave(live.run, status, at=self.clock(), reply=reply)
-        live.settle(run or await self.runs.get(live.run.run_id))
+    async def _recorded(
+        self, run: Run, status: RunStatus, *, at: datetime, reply: dict[str, Any], error: dict[str, Any] | None = None
+    ) -> Run:
+        """Leave the record in a new status and return it; as it is where the attempt is no longer ours."""
+        return await self.runs.leave(run, status, at=at, reply=reply, error=error) or await self.runs.get(run.run_id)
 
     def _config(self, run: Run, on_token: Callable[[str], None] | None = None) -> Any:
         config = {

@@ -9,7 +9,7 @@ from domain.canonical import JSON, canonical, digest, parsed
 from domain.errors import InvalidArguments, InvalidInput, ServiceRefused, ServiceUnavailable
 from tools.arguments import Check, checker, nearest
 from tools.http_answers import Answer
-from tools.services import Health, Services
+from tools.services import Services
 from tools.wire import Wire, placed
 
 KEPT_BYTES = 64_000
@@ -99,14 +99,6 @@ class Toolbox:
         """Load the schema library and compile every operation beforehand, off the event loop."""
         for operation in self.operations():
             await asyncio.to_thread(self._check, operation)
-
-    async def health(self) -> tuple[Health, ...]:
-        """Return how every service is, at most 5 s old."""
-        return await self._services.health()
-
-    def stats(self) -> dict[str, dict[str, int]]:
-        """Return the figures of every connection pool, by service."""
-        return self._services.stats()
 
     def _wanted(self, call: Call) -> Operation:
         operation = self._services.operation(call.service, call.operation)
