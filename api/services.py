@@ -49,7 +49,13 @@ async def _read(service: str, path: str, request: Request, container: Container)
         if operation.method == "GET" and (found := _bound(operation, path, base)) is not None:
             call = Call(service=service, operation=operation.name, arguments={**_query(operation, request), **found})
             action = container.toolbox.propose(
-                call, run_id="", step=0, index=0, thread_id="", requester="", policy=container.policy_version
+                call,
+                run_id="",
+                step=0,
+                index=0,
+                thread_id="",
+                requester="",
+                policy=container.policies.current().version,
             )
             result = await _sent(action, container)
             return Response(result.body, result.http_status or 200, media_type="application/json")

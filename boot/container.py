@@ -23,6 +23,7 @@ from checkpoints.breakers import Breakers
 from checkpoints.collections import Database
 from checkpoints.runs import Runs
 from domain.errors import ConfigurationError, StoreError
+from domain.ports import Policies
 from graph.build import build
 from graph.execution import Execution
 from graph.runs import Orchestrations
@@ -53,7 +54,7 @@ class Container:
     toolbox: Toolbox
     breakers: Breakers
     services: Services
-    policy_version: str
+    policies: Policies
     status: Status
 
 
@@ -97,7 +98,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             toolbox=opened.toolbox,
             breakers=opened.breakers,
             services=opened.services,
-            policy_version=opened.parts.policy.version,
+            policies=opened.parts.policies,
             status=status,
         )
 

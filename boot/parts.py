@@ -19,7 +19,7 @@ from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
 from domain.breakers import Rules
 from domain.errors import ConfigurationError
-from domain.policy import Policy
+from domain.policy import Policy, Standing
 from graph.build import Parts
 from tools.catalogue import load_services
 from tools.http import Bounds
@@ -86,7 +86,7 @@ async def open_parts(
         model=model,
         knowledge=NoKnowledge(),
         toolbox=toolbox,
-        policy=policy if settings.enable_hitl else policy.without_humans(),
+        policies=Standing(policy if settings.enable_hitl else policy.without_humans()),
         approvals=approvals,
         ledger=ledger,
         clock=clock,

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.canonical import JSON, digest
 
 type Place = Literal["path", "query", "body", "body-whole"]
+type Reversibility = Literal["read", "reversible", "irreversible"]
+type Origin = Literal["user", "service", "retrieved", "model"]
 type Outcome = Literal["executed", "failed", "unknown", "rejected", "denied", "invalid"]
 
 
@@ -14,6 +16,11 @@ class Frozen(BaseModel):
     """A value: compared by content, never changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def undeclared(known: dict[str, object]) -> Reversibility:
+    """Return how a call counts of which nobody has said whether it can be undone."""
+    return "read" if known.get("effect") == "read" else "irreversible"
 
 
 class Operation(Frozen):
@@ -26,6 +33,7 @@ class Operation(Frozen):
         places: Where each argument travels, by its name; `body-whole` means the argument is the whole body.
         idempotency_key: Whether the operation takes an `Idempotency-Key` header and honours it.
         effect: `read` for calls without effects (GET, HEAD), else `write`.
+        reversibility: Whether what it does can be undone by another call; a write is `irreversible` unless declared.
     """
 
     service: str
@@ -38,6 +46,7 @@ class Operation(Frozen):
     places: dict[str, Place] = Field(default_factory=dict)
     idempotency_key: bool = False
     effect: Literal["read", "write"]
+    reversibility: Reversibility = Field(default_factory=undeclared)
 
 
 class Call(Frozen):
@@ -58,6 +67,7 @@ class Action(Frozen):
         digest: sha256 over everything that matters about the action, see `action_digest`.
         step: Which round of the run proposed it, from 1.
         idempotency_key: Whether the service honours an `Idempotency-Key`, so that sending twice acts once.
+        origins: Where the value of each argument came from, by the argument's name.
     """
 
     action_id: str
@@ -70,6 +80,8 @@ class Action(Frozen):
     effect: Literal["read", "write"]
     step: int
     idempotency_key: bool = False
+    reversibility: Reversibility = Field(default_factory=undeclared)
+    origins: dict[str, Origin] = Field(default_factory=dict)
 
 
 class Result(Frozen):

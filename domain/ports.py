@@ -6,6 +6,7 @@ from typing import Protocol
 from domain.actions import Action, Call, Operation, Result
 from domain.approvals import Approval, Verdict
 from domain.conversation import Decision, Notice, OnToken, Passage, Turn
+from domain.policy import Policy
 
 
 class Model(Protocol):
@@ -39,6 +40,14 @@ class Toolbox(Protocol):
 
     async def execute(self, action: Action, *, idempotency_key: str | None) -> Result:
         """Send exactly what was frozen and return what came back; raises `ServiceError`."""
+        ...
+
+
+class Policies(Protocol):
+    """The policy, which may change while a run goes on."""
+
+    def current(self) -> Policy:
+        """Return the policy in force."""
         ...
 
 

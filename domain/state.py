@@ -99,6 +99,7 @@ class Released(TypedDict):
     run_id: str
     action: Entry
     approval_id: str | None
+    requester: str
 
 
 def open_actions(state: State) -> list[Action]:

@@ -17,8 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from domain.policy import Policy
-from domain.ports import Approvals, Knowledge, Ledger, Model, Toolbox
+from domain.ports import Approvals, Knowledge, Ledger, Model, Policies, Toolbox
 from domain.state import Input, Output, State
 from graph.edges import after_plan, after_review
 from nodes.act import act
@@ -46,7 +45,7 @@ class Parts:
     model: Model
     knowledge: Knowledge
     toolbox: Toolbox
-    policy: Policy
+    policies: Policies
     approvals: Approvals
     ledger: Ledger
     clock: Callable[[], datetime]
@@ -68,12 +67,12 @@ def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Gra
             plan,
             model=parts.model,
             toolbox=parts.toolbox,
-            policy_version=parts.policy.version,
+            policies=parts.policies,
             max_steps=parts.max_steps,
             error_handling=parts.error_handling,
         ),
     )
-    graph.add_node("review", partial(review, policy=parts.policy, approvals=parts.approvals, clock=parts.clock))
+    graph.add_node("review", partial(review, policies=parts.policies, approvals=parts.approvals, clock=parts.clock))
     graph.add_node("gate", gate)
     graph.add_node(
         "act", partial(act, toolbox=parts.toolbox, ledger=parts.ledger, approvals=parts.approvals, clock=parts.clock)

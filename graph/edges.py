@@ -22,7 +22,12 @@ def after_review(state: State) -> list[Send] | str:
     if waiting := [(action, verdict["approval_id"]) for action, verdict in actions if verdict["outcome"] == "waits"]:
         return [Send("gate", _gated(action, approval_id)) for action, approval_id in waiting]
     released = [
-        Released(run_id=state["run_id"], action=action.model_dump(), approval_id=verdict.get("approval_id"))
+        Released(
+            run_id=state["run_id"],
+            action=action.model_dump(),
+            approval_id=verdict.get("approval_id"),
+            requester=state["requester"],
+        )
         for action, verdict in actions
     ]
     return [Send("act", each) for each in released] or "plan"

@@ -7,7 +7,7 @@ from domain.actions import Action, Call, Result
 from domain.canonical import canonical
 from domain.conversation import Decision, Done, Message, Passage, Turn
 from domain.errors import InvalidInput, ServiceError
-from domain.ports import Model, Toolbox
+from domain.ports import Model, Policies, Toolbox
 from domain.state import State, Update, result_of
 
 
@@ -18,7 +18,7 @@ async def plan(
     *,
     model: Model,
     toolbox: Toolbox,
-    policy_version: str,
+    policies: Policies,
     max_steps: int,
     error_handling: bool,
 ) -> Update:
@@ -49,7 +49,7 @@ async def plan(
     update: Update = {"answered_by": decision.answered_by, "notices": _notices(state, decision)}
     if not decision.calls:
         return {**update, "text": decision.text}
-    return {**update, **_proposed(state, decision.calls, toolbox, policy_version)}
+    return {**update, **_proposed(state, decision.calls, toolbox, policies.current().version)}
 
 
 def _refuse_failures(state: State) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from domain.actions import Action
 from domain.approvals import RELEASED, Approval, Verdict, one_line, request_id_of
 from domain.policy import Policy, Rule
-from domain.ports import Approvals
+from domain.ports import Approvals, Policies
 from domain.state import Entry, State, Update, open_actions
 
 NOTE_CHARS = 4_000
@@ -27,15 +27,17 @@ class Answer(BaseModel):
     approval_notes: str = Field("", max_length=NOTE_CHARS)
 
 
-async def review(state: State, *, policy: Policy, approvals: Approvals, clock: Callable[[], datetime]) -> Update:
+async def review(state: State, *, policies: Policies, approvals: Approvals, clock: Callable[[], datetime]) -> Update:
     """Return a verdict for every open action: released, waits, denied, or what a human said.
 
-    It runs before the gates and again after them: the second time it finds the humans' answers in the records.
+    It runs before the gates and again after them: the second time it finds the humans' answers in the records. What was
+    asked once stays asked, whatever the policy says by then: nothing runs that somebody has said no to.
     """
+    policy, before = policies.current(), state.get("verdicts", {})
     verdicts = {}
     for action in open_actions(state):
-        rule = policy.judge(action)
-        if rule.then == "ask":
+        rule = policy.judge(action, requester=state["requester"])
+        if rule.then == "ask" or "approval_id" in before.get(action.action_id, {}):
             verdicts[action.action_id] = await _asked(state, action, rule, policy, approvals, clock())
         else:
             outcome = "released" if rule.then == "run" else "denied"

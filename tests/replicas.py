@@ -26,6 +26,7 @@ from checkpoints.runs import Runs
 from checkpoints.saver import open_redis_saver
 from domain.conversation import Decision, OnToken, Turn
 from domain.errors import OrchestrationError, StoreError
+from domain.policy import Standing
 from graph.build import Parts, build
 from graph.execution import Execution
 from graph.runs import Asked, Orchestrations
@@ -101,7 +102,7 @@ async def _execution(stack: AsyncExitStack, folder: Path, saver: BaseCheckpointS
         model=model,
         knowledge=NoKnowledge(),
         toolbox=Toolbox(services),
-        policy=load_policy(ROOT / "policy.yaml"),
+        policies=Standing(load_policy(ROOT / "policy.yaml")),
         approvals=approvals,
         ledger=ledger,
         clock=now,

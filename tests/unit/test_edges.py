@@ -19,6 +19,7 @@ def state(*names: str, results: dict[str, Any] | None = None, verdicts: dict[str
     return State(
         message="m",
         run_id="run_1",
+        requester="ann/1",
         actions=[action(name) for name in names],
         text="",
         results=results or {},
