@@ -67,7 +67,8 @@ class Approvals:
                     "state": "approved" if verdict.approved else "rejected",
                     "verdict": verdict.model_dump(),
                     "unaudited": "approval.decided",
-                }
+                },
+                "$inc": {"version": 1},
             },
             return_document=ReturnDocument.AFTER,
         )
@@ -88,8 +89,32 @@ class Approvals:
     async def advance(self, request_id: str, *, of: str, to: str) -> bool:
         """Move a request from one state to another and return whether it was in the first."""
         mark = {"unaudited": "approval.expired"} if to == "expired" else {}
-        result = await self._approvals.update_one({"_id": request_id, "state": of}, {"$set": {"state": to, **mark}})
+        result = await self._approvals.update_one(
+            {"_id": request_id, "state": of}, {"$set": {"state": to, **mark}, "$inc": {"version": 1}}
+        )
         return bool(result.matched_count)
+
+    async def claim(self, request_id: str, *, action_digest: str, at: datetime) -> Approval:
+        """Claim what was approved so that it can be sent, and return the record: `claimed`, or why it cannot be.
+
+        What was approved and is too late becomes `execution_expired` instead: of the two, one happens. A record that
+        is `claimed` may have been so before. Raises `NotFound`.
+
+        Args:
+            action_digest: Of the action that is about to be sent; another one than was approved is not claimed.
+        """
+        wanted = {"_id": request_id, "state": "approved"}
+        in_time: list[dict[str, Any]] = [{"execute_by": None}, {"execute_by": {"$gt": at}}]
+        if await self._approvals.find_one_and_update(
+            {**wanted, "action.digest": action_digest, "$or": in_time},
+            {"$set": {"state": "claimed"}, "$inc": {"version": 1}},
+        ):
+            return await self.get(request_id)
+        await self._approvals.update_one(
+            {**wanted, "execute_by": {"$lte": at}},
+            {"$set": {"state": "execution_expired", "unaudited": "approval.execution_expired"}, "$inc": {"version": 1}},
+        )
+        return await self.get(request_id)
 
     async def cancel(self, run_id: str, *, by: str | None = None, at: datetime | None = None) -> None:
         """Cancel what a run still waits for, and what it was allowed but has not begun.
@@ -100,7 +125,7 @@ class Approvals:
         mark = {"unaudited": "approval.cancelled", "cancelled_by": by, "cancelled_at": at}
         await self._approvals.update_many(
             {"orchestration_id": run_id, "state": {"$in": ["pending", "approved"]}},
-            {"$set": {"state": "cancelled", **mark}},
+            {"$set": {"state": "cancelled", **mark}, "$inc": {"version": 1}},
         )
 
     async def expire(self, now: datetime) -> list[Approval]:

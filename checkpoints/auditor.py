@@ -104,6 +104,8 @@ def facts_of_approval(record: Document, *, noticed_at: datetime) -> Iterator[Fac
         yield _decision(record, "decided", verdict["decided_by"], verdict["decided_at"], outcome, said)
     if record["state"] == "expired":
         yield _decision(record, "expired", NOBODY, record["expires_at"], "expired", {})
+    if record["state"] == "execution_expired":
+        yield _decision(record, "execution_expired", NOBODY, record["execute_by"], "execution_expired", {})
     if record["state"] == "cancelled":
         by = record.get("cancelled_by") or NOBODY
         yield _decision(record, "cancelled", by, record.get("cancelled_at") or noticed_at, "cancelled", {})

@@ -1,22 +1,43 @@
 """Approvals: requests to humans about one action, and the states they pass through.
 
-pending -> approved | rejected | expired | cancelled
+pending -> approved | rejected | expired | cancelled | superseded
 approved -> claimed -> executed | failed | unknown
+approved -> cancelled | execution_expired
+
+`domain.deciding` holds the transitions.
 """
 
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
+
 from domain.actions import Action, Frozen
 from domain.canonical import digest, parsed
-from domain.policy import RiskLevel
+from domain.policy import DAY, Groups, OnExpiry, RiskLevel
 
 type ApprovalState = Literal[
-    "pending", "approved", "rejected", "expired", "cancelled", "claimed", "executed", "failed", "unknown"
+    "pending",
+    "approved",
+    "rejected",
+    "expired",
+    "cancelled",
+    "superseded",
+    "claimed",
+    "executed",
+    "failed",
+    "unknown",
+    "execution_expired",
+]
+type Happening = Literal[
+    "voted", "edited", "delegated", "escalated", "reminded", "decided", "expired", "superseded", "execution_expired"
 ]
 
 RELEASED: tuple[ApprovalState, ...] = ("approved", "claimed", "executed", "failed", "unknown")
-"""States in which a human said yes."""
+"""States in which a human said yes, and the yes still stands."""
+
+NOBODY = "server"
+"""Who did what nobody did, such as letting a request expire."""
 
 
 class Verdict(Frozen):
@@ -42,6 +63,49 @@ class Verdict(Frozen):
         )
 
 
+class Vote(Verdict):
+    """One person's verdict on what the request held then.
+
+    Args:
+        digest: Of the action voted on; an edit makes another, and takes every vote with it.
+    """
+
+    digest: str
+
+
+class Step(Frozen):
+    """Something that happened to a request, as it is remembered for good.
+
+    Args:
+        by: The principal, or `server`.
+        approver_id: The person, where there was one.
+        digest: Of the action as it was after the step.
+        said: What belongs to the step: the verdict and notes of a vote, the arguments of an edit, whom it went to.
+    """
+
+    what: Happening
+    at: datetime
+    by: str
+    approver_id: int | None = None
+    digest: str
+    said: dict[str, Any] = Field(default_factory=dict)
+
+
+class ServiceHealth(Frozen):
+    """What the control plane knows of the service an action goes to.
+
+    Args:
+        breaker: The state of its circuit breaker; while it is open nothing is sent.
+        detail: One sentence: what is wrong; empty where nothing is.
+    """
+
+    service: str
+    status: Literal["healthy", "unhealthy"]
+    breaker: str
+    detail: str
+    checked_at: datetime
+
+
 class Approval(Frozen):
     """One request to humans.
 
@@ -50,6 +114,24 @@ class Approval(Frozen):
         action: The frozen action whose arguments the human releases; byte for byte what is sent.
         owner: The principal whose thread asked.
         requester: Who asked, as in the action's digest: `principal/user`.
+        kind: `graph` for the agent's own actions, `external` for what another system asks about.
+        quorum: How many different people have to say yes to the present action.
+        groups: Whose members decide; of none given, every approver.
+        delegates: Who decides beside them, because somebody who may decide asked for it: `group:…` or `approver:…`.
+        delegators: The people who gave their vote away, by `approver_id`.
+        delegated_to: The last of the delegates.
+        votes: The verdicts on the present action, in the order given.
+        revision: How often the action was edited.
+        original_digest: Of the action as it was first proposed; empty while nobody has edited it.
+        round: 1, and one more with every escalation.
+        execute_by: When the yes is over, if nothing was sent by then; known once there is one.
+        seconds_to_decide: From the request to the verdict.
+        remind_at: When those who may decide are reminded next.
+        context: What another system sent along.
+        service_health: What the control plane knew when it asked.
+        model_words: What the model said when it proposed the action. Nothing in it is checked.
+        trail: What happened so far.
+        version: Grows with every change: a change counts only on the version it was made from.
     """
 
     request_id: str
@@ -57,6 +139,7 @@ class Approval(Frozen):
     thread_id: str
     owner: str
     requester: str
+    kind: Literal["graph", "external"] = "graph"
     approval_type: str
     proposed_action: str
     action: Action
@@ -65,15 +148,45 @@ class Approval(Frozen):
     policy_rule: str
     policy_version: str
     reason: str
+    quorum: int = 1
+    groups: Groups = ()
+    requester_may_approve: bool = True
+    on_expiry: OnExpiry = "reject"
+    escalate_to: Groups = ()
+    remind_after_seconds: tuple[int, ...] = ()
+    expires_in_seconds: int | None = None
+    execute_within_seconds: int = DAY
+    delegates: tuple[str, ...] = ()
+    delegators: tuple[int, ...] = ()
+    delegated_to: str | None = None
+    votes: tuple[Vote, ...] = ()
+    revision: int = 0
+    original_digest: str = ""
+    round: int = 1
     state: ApprovalState = "pending"
     created_at: datetime
     expires_at: datetime
+    execute_by: datetime | None = None
+    decided_at: datetime | None = None
+    seconds_to_decide: float | None = None
+    remind_at: datetime | None = None
     verdict: Verdict | None = None
+    context: dict[str, Any] = Field(default_factory=dict)
+    service_health: ServiceHealth | None = None
+    model_words: str = ""
+    trail: tuple[Step, ...] = ()
+    version: int = 0
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether the run ends with it, because nobody decided and the rule says so."""
+        return self.state == "expired" and self.on_expiry == "cancel" and self.kind == "graph"
 
     def shown(self) -> dict[str, Any]:
         """Return the record as people and programs see it: JSON, with the canonical arguments in full."""
-        record = self.model_dump(mode="json", exclude={"owner"})
+        record = self.model_dump(mode="json", exclude={"owner", "version", "expires_in_seconds", "delegators"})
         record["arguments"] = parsed(self.action.arguments)
+        record["digest"] = self.action.digest
         return record
 
     def decided(self) -> dict[str, Any]:

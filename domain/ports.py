@@ -62,6 +62,10 @@ class Approvals(Protocol):
         """Record a verdict unless there is one, and return the record."""
         ...
 
+    async def claim(self, request_id: str, *, action_digest: str, at: datetime) -> Approval:
+        """Claim what was approved so that it can be sent, and return the record: `claimed`, or why it cannot be."""
+        ...
+
     async def advance(self, request_id: str, *, of: str, to: str) -> bool:
         """Move a request from one state to another and return whether it was in the first."""
         ...

@@ -112,7 +112,14 @@ def open_actions(state: State) -> list[Action]:
     ]
 
 
-REFUSALS = {"denied": "denied", "rejected": "rejected", "expired": "rejected", "cancelled": "rejected"}
+REFUSALS = {
+    "denied": "denied",
+    "rejected": "rejected",
+    "expired": "rejected",
+    "cancelled": "rejected",
+    "superseded": "rejected",
+    "execution_expired": "rejected",
+}
 """Verdicts that end an action without sending it, and the outcome each one leaves."""
 
 
