@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from domain.actions import Origin, Reversibility
 from domain.approvals import ApprovalState, Verdict
 from domain.conversation import Notice
 from domain.policy import RiskLevel
@@ -85,7 +86,11 @@ class ApprovalsIn(Given):
 
 
 class ActionOut(BaseModel):
-    """One action and what came of it. `result` is the service's answer as text."""
+    """One action and what came of it.
+
+    `result` is the service's answer as text. `origins` says where the value of each argument came from: the user's own
+    words, an answer in this conversation (`service`), retrieved text, or the model alone.
+    """
 
     action_id: str
     service: str
@@ -94,6 +99,9 @@ class ActionOut(BaseModel):
     url: str
     arguments: dict[str, Any]
     digest: str
+    effect: Literal["read", "write"]
+    reversibility: Reversibility
+    origins: dict[str, Origin]
     status: Literal["executed", "failed", "unknown", "rejected", "denied", "invalid", "awaiting_approval", "cancelled"]
     http_status: int | None
     duration_ms: float | None

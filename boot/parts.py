@@ -8,9 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import ValidationError
-
+from boot.policies import load_policy
 from boot.settings import Settings
 from checkpoints.approvals import Approvals
 from checkpoints.breakers import Breakers, open_breakers
@@ -18,8 +16,7 @@ from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
 from domain.breakers import Rules
-from domain.errors import ConfigurationError
-from domain.policy import Policy, Standing
+from domain.policy import Standing
 from graph.build import Parts
 from tools.catalogue import load_services
 from tools.http import Bounds
@@ -127,17 +124,3 @@ async def _model(stack: AsyncExitStack, settings: Settings) -> TunableModel:
     return await stack.enter_async_context(
         open_model(settings.ollama_url, options=options, fallback=EmbeddedPlanner(), timeouts=timeouts)
     )
-
-
-def load_policy(path: Path) -> Policy:
-    """Return the policy of a file; raises `ConfigurationError` naming what is wrong."""
-    try:
-        return Policy.model_validate(yaml.safe_load(path.read_text()))
-    except OSError as error:
-        raise ConfigurationError(f"POLICY_FILE {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"POLICY_FILE {path} is not YAML.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"POLICY_FILE {path}: {place}: {first['msg']}.") from error

@@ -2,7 +2,8 @@
 
 OrchestrationError
 ├── InvalidInput                 the caller's words cannot be used
-│   └── InvalidArguments         an action's arguments do not fit its operation
+│   ├── InvalidArguments         an action's arguments do not fit its operation
+│   └── InvalidPolicy            a policy is refused whole
 ├── Unauthenticated              no key, or one we do not know
 ├── Forbidden                    the caller's role does not allow it
 ├── NotFound                     it does not exist, or belongs to somebody else
@@ -51,6 +52,10 @@ class InvalidInput(OrchestrationError):
 
 class InvalidArguments(InvalidInput):
     """An action's arguments do not fit its operation's schema."""
+
+
+class InvalidPolicy(InvalidInput):
+    """A policy is refused whole; the problem names each place, its rule and the reason."""
 
 
 class Unauthenticated(OrchestrationError):

@@ -4,9 +4,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamWriter
 
 from domain.actions import Action, Call, Result
-from domain.canonical import canonical
+from domain.canonical import canonical, parsed
 from domain.conversation import Decision, Done, Message, Passage, Turn
 from domain.errors import InvalidInput, ServiceError
+from domain.origins import origins_of
 from domain.ports import Model, Policies, Toolbox
 from domain.state import State, Update, result_of
 
@@ -45,11 +46,12 @@ async def plan(
         else:
             writer({"token": text})
 
-    decision = await model.decide(_turn(state, toolbox), on_token=on_token)
+    turn = _turn(state, toolbox)
+    decision = await model.decide(turn, on_token=on_token)
     update: Update = {"answered_by": decision.answered_by, "notices": _notices(state, decision)}
     if not decision.calls:
         return {**update, "text": decision.text}
-    return {**update, **_proposed(state, decision.calls, toolbox, policies.current().version)}
+    return {**update, **_proposed(state, turn, decision.calls, toolbox, policies.current().version)}
 
 
 def _refuse_failures(state: State) -> None:
@@ -79,11 +81,11 @@ def _notices(state: State, decision: Decision) -> list[dict[str, object]]:
     ]
 
 
-def _proposed(state: State, calls: tuple[Call, ...], toolbox: Toolbox, policy_version: str) -> Update:
+def _proposed(state: State, turn: Turn, calls: tuple[Call, ...], toolbox: Toolbox, policy_version: str) -> Update:
     step, actions, refused = state["step"] + 1, list(state["actions"]), {}
     for index, call in enumerate(calls):
         try:
-            action = toolbox.propose(
+            proposed = toolbox.propose(
                 call,
                 run_id=state["run_id"],
                 step=step,
@@ -92,12 +94,19 @@ def _proposed(state: State, calls: tuple[Call, ...], toolbox: Toolbox, policy_ve
                 requester=state["requester"],
                 policy=policy_version,
             )
+            action = _traced(proposed, turn)
         except InvalidInput as error:
             action = _unusable(call, action_id=f"bad_{state['run_id']}_{step}_{index}", step=step)
             result = Result(action_id=action.action_id, outcome="invalid", body=error.detail)
             refused[action.action_id] = result.model_dump()
         actions.append(action.model_dump())
     return {"step": step, "actions": actions, "results": refused}
+
+
+def _traced(action: Action, turn: Turn) -> Action:
+    """Return an action that knows where its arguments' values came from."""
+    arguments = parsed(action.arguments)
+    return action.model_copy(update={"origins": origins_of(arguments, turn)}) if isinstance(arguments, dict) else action
 
 
 def _unusable(call: Call, *, action_id: str, step: int) -> Action:

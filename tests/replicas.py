@@ -16,7 +16,7 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from redis.asyncio import Redis
 
-from boot.parts import load_policy
+from boot.policies import load_policy
 from checkpoints.approvals import Approvals
 from checkpoints.documents import open_documents
 from checkpoints.ledger import Ledger

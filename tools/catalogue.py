@@ -30,6 +30,7 @@ class ServiceEntry(BaseModel):
         health: A path that answers 2xx while the service is healthy; by default the document is asked for instead.
         operations: The operations the agent may call, by `operationId`.
         reads: POST operations that only compute; they count as reads for policy and approvals.
+        reversible: Operations whose effect another call can undo; policy rules may trust them more.
         idempotent: Operations that honour `Idempotency-Key` although their document does not say so.
         headers: Sent with every request; `${NAME}` stands for an environment variable.
         timeout_seconds: For one call, retries and all.
@@ -43,6 +44,7 @@ class ServiceEntry(BaseModel):
     health: Below | None = None
     operations: Annotated[Names, Field(min_length=1)]
     reads: Names = ()
+    reversible: Names = ()
     idempotent: Names = ()
     headers: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")], str] = Field(default_factory=dict)
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
@@ -84,7 +86,7 @@ def load_services(path: Path, environment: Mapping[str, str]) -> tuple[Configure
     Raises `ConfigurationError` that names the file, the service and the field.
     """
     try:
-        file = _File.model_validate(yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys))  # noqa: S506 # a safe loader
+        file = _File.model_validate(yaml.load(path.read_text(encoding="utf-8"), UniqueKeys))  # noqa: S506 # a safe loader
     except OSError as error:
         raise ConfigurationError(f"{path}: the services file cannot be read.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -94,10 +96,11 @@ def load_services(path: Path, environment: Mapping[str, str]) -> tuple[Configure
     return tuple(_configured(path, name, entry, environment) for name, entry in file.services.items())
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.SafeLoader):
     """Refuses what YAML would silently drop: the first of two entries of one name."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        """Return a mapping's members; raises `MarkedYAMLError` that names what is given twice."""
         names = [key.value for key, _ in node.value]
         for twice in {name for name in names if isinstance(name, str) and names.count(name) > 1}:
             raise yaml.MarkedYAMLError(problem=f"{twice} is given twice", problem_mark=node.start_mark)

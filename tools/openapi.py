@@ -48,6 +48,7 @@ def read_offer(
     service: str,
     allowed: Sequence[str] | None = None,
     reads: Collection[str] = (),
+    reversible: Collection[str] = (),
     idempotent: Collection[str] = (),
 ) -> Offer:
     """Return the allowed operations of an OpenAPI 3.0 or 3.1 document; one that is unusable does not cost the others.
@@ -58,6 +59,7 @@ def read_offer(
         allowed: Names of operations; `None` allows all. An operation without `operationId` is named by method and path.
         reads: POST operations that only compute, as the operator knows: the document cannot say so by itself. It can
             only say the opposite, with `x-effect: write`.
+        reversible: Operations whose effect another call can undo, as the operator knows.
         idempotent: Operations that honour `Idempotency-Key` although the document does not say so.
     """
     root = _checked(document)
@@ -69,9 +71,12 @@ def read_offer(
     for name in allowed if allowed is not None else entries:
         try:
             entry = _only(entries.get(name, []))
-            operations.append(_operation(entry, root, service=service, reads=reads, idempotent=idempotent))
+            operation = _operation(entry, root, service=service, reads=reads, idempotent=idempotent)
         except Unusable as reason:
             skipped[name] = reason.detail
+        else:
+            undone = operation.effect == "write" and name in reversible
+            operations.append(operation.model_copy(update={"reversibility": "reversible"}) if undone else operation)
     return Offer(tuple(operations), skipped)
 
 

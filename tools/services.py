@@ -172,6 +172,7 @@ class Connected:
             service=self.configured.name,
             allowed=entry.operations,
             reads=entry.reads,
+            reversible=entry.reversible,
             idempotent=entry.idempotent,
         )
 

@@ -63,6 +63,7 @@ class Toolbox:
             effect=operation.effect,
             step=step,
             idempotency_key=operation.idempotency_key,
+            reversibility=operation.reversibility,
         )
 
     async def execute(self, action: Action, *, idempotency_key: str | None) -> Result:
