@@ -28,6 +28,7 @@ STATUS: dict[type[errors.OrchestrationError], int] = {
     errors.ApprovalPending: 409,
     errors.ThreadBusy: 409,
     errors.AlreadyDecided: 409,
+    errors.AlreadyReconciled: 409,
     errors.Duplicate: 409,
     errors.RunFailed: 500,
     errors.RunInterrupted: 503,

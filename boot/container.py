@@ -21,6 +21,7 @@ from checkpoints.audit import Audit
 from checkpoints.auditor import Auditor
 from checkpoints.breakers import Breakers
 from checkpoints.collections import Database
+from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
 from domain.errors import ConfigurationError, StoreError
 from domain.ports import Policies
@@ -48,6 +49,7 @@ class Container:
     clock: Callable[[], datetime]
     runs: Runs
     approvals: Approvals
+    ledger: Ledger
     audit: Audit
     auditor: Auditor
     orchestrations: Orchestrations
@@ -92,6 +94,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             clock=clock,
             runs=opened.runs,
             approvals=opened.approvals,
+            ledger=opened.ledger,
             audit=audit,
             auditor=auditor,
             orchestrations=orchestrations,

@@ -91,6 +91,7 @@ async def open_parts(
         error_handling=settings.enable_error_handling,
         window_chars=settings.window_chars,
         summary_chars=settings.summary_chars,
+        resolve_seconds=settings.action_resolve_seconds,
     )
     return Opened(
         parts=parts,

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     enable_parallel: bool = Field(True, description="false: the actions of one round are sent one after the other")
     enable_error_handling: bool = Field(True, description="false: a failing service fails the run")
 
+    action_resolve_seconds: float = Field(
+        20.0, ge=0, description="How long a doubtful outcome is inquired into before it is `unknown`"
+    )
     max_steps: int = Field(5, ge=1, le=50, description="Rounds of actions one run may take")
     queue_seconds: float = Field(30.0, ge=0, description="How long a message waits for the run before it")
     window_chars: int = Field(8_000, ge=500, description="Budget of a conversation's working window")

@@ -128,22 +128,43 @@ def _decision(record: Document, name: str, actor: str, at: datetime, outcome: st
 
 
 def facts_of_action(entry: Document, *, actor: str) -> Iterator[Fact]:
-    """Yield what an entry of the ledger says was done: the intent was durable, and what came of it."""
-    sent: dict[str, JSON] = {
-        key: entry["action"][key] for key in ("service", "operation", "method", "url", "arguments")
-    }
-    yield _execution(entry, "sent", actor, entry["begun_at"], "sent", {**sent, "idempotency_key": entry["key"]})
-    if result := entry["result"]:
-        came: dict[str, JSON] = {key: result[key] for key in ("http_status", "duration_ms")}
-        came["body_sha256"] = hashlib.sha256(result["body"].encode()).hexdigest()
-        yield _execution(entry, "finished", actor, entry["finished_at"], result["outcome"], came)
+    """Yield what an entry of the ledger says was done: its intent was durable, what came of it, who reconciled it."""
+    if entry.get("begun", True):
+        sent: dict[str, JSON] = {
+            key: entry["action"][key] for key in ("service", "operation", "method", "url", "arguments")
+        }
+        yield _execution(entry, "sent", actor, entry["begun_at"], "sent", {**sent, "idempotency_key": entry["key"]})
+    said, before = entry.get("reconciliations", []), entry.get("outcomes", [])
+    now = {"result": entry["result"], "at": entry.get("finished_at"), "evidence": entry.get("evidence", "answer")}
+    outcomes = [*before, now] if not said or (said[-1]["verdict"] == "retry" and _is_at_rest(entry)) else before
+    for number, outcome in enumerate(outcomes):
+        if outcome["result"] and outcome["at"]:
+            yield _finished(entry, number, actor, outcome)
+    for number, each in enumerate(said):
+        told: dict[str, JSON] = {key: each[key] for key in ("by", "note")}
+        yield _execution(entry, "reconciled", each["decided_by"], each["decided_at"], each["verdict"], told, number)
 
 
-def _execution(entry: Document, name: str, actor: str, at: datetime, outcome: str, details: dict[str, JSON]) -> Fact:
+def _is_at_rest(entry: Document) -> bool:
+    return entry["state"] not in ("waiting", "intent")
+
+
+def _finished(entry: Document, number: int, actor: str, outcome: Document) -> Fact:
+    result = outcome["result"]
+    came: dict[str, JSON] = {key: result[key] for key in ("http_status", "duration_ms")}
+    came["body_sha256"] = hashlib.sha256(result["body"].encode()).hexdigest()
+    came["evidence"] = outcome["evidence"]
+    return _execution(entry, "finished", actor, outcome["at"], result["outcome"], came, number)
+
+
+def _execution(
+    entry: Document, name: str, actor: str, at: datetime, outcome: str, details: dict[str, JSON], number: int = 0
+) -> Fact:
+    """Return one fact of an action; the second of its name has a 2 in its id, as `checkpoints.ledger` marks it."""
     digest, action_id = entry["action"]["digest"], entry["action"]["action_id"]
-    asked_by = entry["key"].removesuffix(f"-{digest[:32]}")  # as `nodes.act` makes the key
+    asked_by = entry["key"].removesuffix(f"-{digest[:32]}")  # as `domain.ledger` makes the key
     return Fact(
-        event_id=f"action.{name}/{entry['_id']}",
+        event_id=f"action.{name}{f'.{number + 1}' if number else ''}/{entry['_id']}",
         event=f"action.{name}",
         at=at,
         actor=actor,

@@ -1,15 +1,30 @@
-"""The ledger: the intent before the send, the outcome after it; both marked for `checkpoints.auditor` to log."""
+"""The ledger: the intent before the send, the outcome after it; both marked for `checkpoints.auditor` to log.
 
+Whoever sends holds the entry by a token of its own, and only that token writes the outcome. Who takes a run over takes
+its entries over: a process that was stopped longer than its lease finds its token gone, and changes nothing. Every
+change is one compare-and-set, and says so where a driver repeated it and was told that it came too late.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from checkpoints.collections import Collection, Database
-from checkpoints.locks import writing_lease
-from domain.actions import Action, Result
+from checkpoints.collections import Collection, Database, Document
+from checkpoints.locks import lapsed, writing_lease
+from domain.actions import Outcome, Result
+from domain.errors import AlreadyReconciled, NotFound
+from domain.ledger import Entry, EntryState, Evidence, Hold, Order, Reconciliation
 
 HIDDEN = "The run ended while this was being sent; whether it arrived is not known."
+LATE = "The service's answer arrived when the action had been given up."
+
+AFTERWARDS: Mapping[str, EntryState] = {"happened": "executed", "did_not_happen": "failed", "retry": "waiting"}
+"""What a reconciliation makes of an entry whose outcome was unknown."""
 
 
 class Ledger:
@@ -21,69 +36,247 @@ class Ledger:
     async def open(self) -> None:
         """Create the indexes."""
         await self._entries.create_index("run_id")
+        await self._entries.create_index("action.action_id")
         await self._entries.create_index([("state", 1), ("begun_at", 1)])
+        await self._entries.create_index([("begun_at", -1), ("_id", -1)])
+        await self._entries.create_index("untold", partialFilterExpression={"untold": {"$exists": True}})
 
-    async def begin(self, action: Action, *, run_id: str, key: str, at: datetime) -> tuple[bool, Result | None]:
-        """Write the intent; return whether this is the first time, and the result if there is one already.
+    async def begin(self, order: Order, *, at: datetime) -> Hold:
+        """Write the intent, or take over the one that is there, and return the hold on it.
 
         Raises `StoreUnavailable` where the run's lease is over: whoever holds it now sends the action.
-
-        Args:
-            key: The `Idempotency-Key` the action travels under.
         """
         writing_lease()
-        begun_by = ObjectId()
-        entry = {
-            "_id": _id(action),
-            "run_id": run_id,
-            "key": key,
-            "action": action.model_dump(),
-            "state": "intent",
-            "begun_at": at,
-            "begun_by": begun_by,
-            "result": None,
-            "unaudited": "action.sent",
-        }
+        holder = str(ObjectId())
+        entry = {**_entry(order, holder, at), "state": "intent", "begun": True, "unaudited": "action.sent"}
         try:
             await self._entries.insert_one(entry)
         except DuplicateKeyError:
-            return await self._begun_before(_id(action), begun_by)
-        return True, None
+            return await self._taken_over(order, holder, at)
+        return _hold(entry)
 
-    async def finish(self, action: Action, result: Result, *, at: datetime) -> None:
-        """Write what came of it; an outcome that is there already stays."""
-        await self._entries.update_one(
-            {"_id": _id(action), "state": "intent"},
-            {
-                "$set": {
-                    "state": result.outcome,
-                    "result": result.model_dump(),
-                    "finished_at": at,
-                    "unaudited": "action.finished",
-                }
-            },
-        )
+    async def refuse(self, order: Order, result: Result, *, at: datetime) -> Hold:
+        """Write that the action may not be sent, unless it may have been; then take it over, to learn what happened.
+
+        The hold's result is what stands; without one, somebody may have sent the action.
+        """
+        writing_lease()
+        holder = str(ObjectId())
+        refused = _outcome(result, "none", at)
+        try:
+            await self._entries.insert_one({**_entry(order, holder, at), **refused})
+        except DuplicateKeyError:
+            waiting = {"_id": order.entry_id, "state": "waiting", "in_doubt": False}
+            await self._entries.update_one(waiting, {"$set": {**refused, "holder": holder}})
+            return await self._taken_over(order, holder, at)
+        return _hold({**_entry(order, holder, at), **refused})
+
+    def still_ours(self) -> None:
+        """Raise `StoreUnavailable` where the run's lease is over; asked right before anything is sent."""
+        writing_lease()
+
+    async def put_off(self, hold: Hold, reason: str) -> None:
+        """Write that nothing was sent under a hold, and that the action waits."""
+        ours = {"_id": hold.entry_id, "state": "intent", "holder": hold.holder}
+        await self._entries.update_one(ours, {"$set": {"state": "waiting", "reason": reason}})
+
+    async def finish(self, hold: Hold, result: Result, *, evidence: Evidence = "answer", at: datetime) -> Result:
+        """Write what came of it, and return the outcome that stands: an earlier one stays.
+
+        Raises `StoreUnavailable` where somebody else has taken the action over and will tell.
+        """
+        ours = {"_id": hold.entry_id, "state": "intent", "holder": hold.holder}
+        done = await self._entries.update_one(ours, {"$set": _outcome(result, evidence, at, hold.round)})
+        if done.matched_count:
+            return result
+        entry = await self._entries.find_one({"_id": hold.entry_id})
+        if entry is None or entry["result"] is None or entry["state"] in ("waiting", "intent"):
+            raise lapsed()
+        if entry["state"] == "unknown" and result.outcome == "executed":
+            return await self._answered_after_all(_read(entry), result, at)
+        return Result(**entry["result"])
 
     async def settle(self, run_id: str, *, at: datetime) -> dict[str, Result]:
         """Return what came of every action that a run which has ended sent, by action id.
 
-        What was begun and never finished becomes `unknown`: nobody is at it any more who could tell.
+        What was begun and never finished becomes `unknown`: nobody is at it any more who could tell. What only waited
+        is cancelled.
         """
-        found = await self._entries.find({"run_id": run_id}).to_list()
-        actions = [Action(**entry["action"]) for entry in found if entry["state"] == "intent"]
-        for action in actions:
-            await self.finish(action, Result(action_id=action.action_id, outcome="unknown", body=HIDDEN), at=at)
-        if actions:
-            found = await self._entries.find({"run_id": run_id}).to_list()
+        of_run = {"run_id": run_id}
+        for entry in await self._entries.find({**of_run, "state": {"$in": ["intent", "waiting"]}}).to_list():
+            if entry.get("reconciliations"):
+                continue
+            seen = {"_id": entry["_id"], "state": entry["state"], "holder": entry.get("holder")}
+            if entry["state"] == "waiting":
+                await self._entries.update_one(seen, {"$set": {"state": "cancelled", "finished_at": at}})
+                continue
+            hidden = Result(action_id=entry["action"]["action_id"], outcome="unknown", body=HIDDEN)
+            changes = {**_outcome(hidden, "none", at), "holder": "", "untold": at}
+            await self._entries.update_one(seen, {"$set": changes})
+        found = await self._entries.find({**of_run, "result": {"$ne": None}}).sort([("begun_at", 1)]).to_list()
         return {entry["action"]["action_id"]: Result(**entry["result"]) for entry in found}
 
-    async def _begun_before(self, entry_id: str, begun_by: ObjectId) -> tuple[bool, Result | None]:
-        """Answer for an entry that is there; it is ours where the driver repeated an insert whose answer was lost."""
-        entry = await self._entries.find_one({"_id": entry_id}) or {}
-        result = entry.get("result")
-        return entry.get("begun_by") == begun_by, Result(**result) if result else None
+    async def get(self, action_id: str, *, owner: str | None = None) -> Entry:
+        """Return an action's entry: the one whose outcome is open, else the last; raises `NotFound`."""
+        query = {"action.action_id": action_id, **_owned(owner)}
+        found = await self._entries.find(query).sort([("begun_at", -1), ("_id", -1)]).to_list()
+        if not found:
+            raise NotFound("There is no such action in the ledger.")
+        return _read(next((each for each in found if each["state"] in ("unknown", "waiting", "intent")), found[0]))
+
+    async def page(
+        self, *, owner: str | None, skip: int = 0, limit: int = 20, since: datetime | None = None, **fields: str
+    ) -> tuple[list[Entry], int]:
+        """Return a page of entries, newest first, whose fields are these, and how many there are in all.
+
+        Args:
+            since: Entries begun then or later.
+            fields: `state`, `run_id`, `service` and `operation`.
+        """
+        query: dict[str, Any] = {**_owned(owner), **{_PATHS.get(name, name): value for name, value in fields.items()}}
+        if since:
+            query["begun_at"] = {"$gte": since}
+        found = self._entries.find(query).sort([("begun_at", -1), ("_id", -1)]).skip(skip).limit(limit)
+        return [_read(each) for each in await found.to_list()], await self._entries.count_documents(query)
+
+    async def reconcile(
+        self, entry: Entry, said: Reconciliation, *, found: Result | None = None, evidence: Evidence = "human"
+    ) -> Entry:
+        """Record what somebody says about an unknown outcome, and return the entry; the same again changes nothing.
+
+        Raises `AlreadyReconciled` where it is not unknown, or not any more, and somebody said otherwise.
+
+        Args:
+            found: What the service itself told of it, where it did.
+        """
+        became = AFTERWARDS[said.verdict]
+        result = entry.result if became == "waiting" else found or _as_said(entry, said)
+        changes = {
+            "state": became,
+            "result": result.model_dump() if result else None,
+            "in_doubt": True,
+            "holder": "",
+            "untold": said.decided_at,
+            "unaudited": _mark("action.reconciled", len(entry.reconciliations)),
+            "evidence": "none" if became == "waiting" else evidence,
+            **({} if became == "waiting" else {"finished_at": said.decided_at}),
+        }
+        before = {
+            "result": entry.result.model_dump() if entry.result else None,
+            "at": entry.finished_at,
+            "evidence": entry.evidence,
+        }
+        pushed = {"reconciliations": said.model_dump(), "outcomes": before}
+        seen = {"_id": entry.entry_id, "state": "unknown", "finished_at": entry.finished_at}
+        document = await self._entries.find_one_and_update(
+            seen, {"$set": changes, "$push": pushed}, return_document=ReturnDocument.AFTER
+        )
+        now = _read(document) if document else await self.get(entry.action.action_id)
+        if document or (now.reconciliations and now.reconciliations[-1].agrees_with(said)):
+            return now
+        raise AlreadyReconciled(f"The action is {now.state}.", extra={"action": now.shown()})
+
+    async def untold(self) -> list[Entry]:
+        """Return the entries whose approval, run and thread have not heard yet what became of them, oldest first."""
+        found = self._entries.find({"untold": {"$exists": True}}).sort([("untold", 1)]).limit(100)
+        return [_read(each) for each in await found.to_list()]
+
+    async def told(self, entry: Entry) -> None:
+        """Note that everybody has heard of an entry as it stands here."""
+        seen = {"_id": entry.entry_id, "state": entry.state, "finished_at": entry.finished_at}
+        await self._entries.update_one(seen, {"$unset": {"untold": ""}})
+
+    async def _answered_after_all(self, entry: Entry, result: Result, at: datetime) -> Result:
+        """Let an answer count that arrived when the action had been given up: nothing tells more than it."""
+        said = Reconciliation(verdict="happened", by=None, note=LATE, decided_by="server", decided_at=at)
+        with suppress(AlreadyReconciled):
+            return (await self.reconcile(entry, said, found=result, evidence="answer")).result or result
+        return (await self.get(entry.action.action_id)).result or result
+
+    async def _taken_over(self, order: Order, holder: str, at: datetime) -> Hold:
+        """Take over an entry that is there; it is ours where the driver repeated an insert whose answer was lost."""
+        while True:
+            entry = await self._entries.find_one({"_id": order.entry_id}) or {}
+            if entry.get("holder") == holder or entry["state"] not in ("intent", "waiting"):
+                return _hold(entry)
+            writing_lease()
+            waited = entry["state"] == "waiting"
+            mine: dict[str, Any] = {"holder": holder, "state": "intent", "may_send": waited}
+            if waited:
+                mine |= {"begun": True, "begun_at": at, "reason": "", "unaudited": "action.sent"}
+            seen = {"_id": order.entry_id, "state": entry["state"], "holder": entry.get("holder")}
+            if (await self._entries.update_one(seen, {"$set": mine})).matched_count:
+                return _hold({**entry, **mine})
 
 
-def _id(action: Action) -> str:
-    """Return an entry's id: another action at the same place of a run, planned anew after a loss, has its own."""
-    return f"{action.action_id}-{action.digest[:32]}"
+_PATHS = {"service": "action.service", "operation": "action.operation"}
+
+
+def _entry(order: Order, holder: str, at: datetime) -> Document:
+    """Return an entry under which nothing has been sent yet."""
+    return {
+        "_id": order.entry_id,
+        "run_id": order.run_id,
+        "owner": order.requester.rpartition("/")[0],
+        "requester": order.requester,
+        "approval_id": order.approval_id,
+        "key": order.key,
+        "action": order.action.model_dump(),
+        "begun": False,
+        "begun_at": at,
+        "holder": holder,
+        "may_send": True,
+        "in_doubt": False,
+        "result": None,
+        "evidence": "none",
+        "reason": "",
+        "reconciliations": [],
+        "outcomes": [],
+    }
+
+
+def _hold(entry: Document) -> Hold:
+    result = None if entry["state"] in ("intent", "waiting") else entry["result"]
+    may_send: bool = entry.get("may_send", False)
+    return Hold(
+        entry_id=entry["_id"],
+        holder=entry.get("holder", ""),
+        key=entry["key"],
+        begun_at=entry["begun_at"],
+        may_send=may_send,
+        in_doubt=entry.get("in_doubt", False) or not may_send,
+        round=len(entry.get("reconciliations", ())),
+        result=Result(**result) if result else None,
+    )
+
+
+def _read(document: Document) -> Entry:
+    fields = {key: value for key, value in document.items() if key in Entry.model_fields}
+    return Entry(**{"owner": "", "requester": "", "approval_id": None, **fields, "entry_id": document["_id"]})
+
+
+def _as_said(entry: Entry, said: Reconciliation) -> Result:
+    """Return the result that somebody's word makes."""
+    happened = said.verdict == "happened"
+    told = f"{'It happened' if happened else 'It did not happen'}, as {said.decided_by} found out. {said.note}"
+    outcome: Outcome = "executed" if happened else "failed"
+    return Result(action_id=entry.action.action_id, outcome=outcome, body=told.strip())
+
+
+def _owned(owner: str | None) -> dict[str, str]:
+    return {} if owner is None else {"owner": owner}
+
+
+def _outcome(result: Result, evidence: Evidence, at: datetime, round_: int = 0) -> Document:
+    return {
+        "state": result.outcome,
+        "result": result.model_dump(),
+        "evidence": evidence,
+        "finished_at": at,
+        "unaudited": _mark("action.finished", round_),
+    }
+
+
+def _mark(event: str, before: int) -> str:
+    """Return the mark of a fact that can happen to an entry several times; `checkpoints.auditor` makes its id of it."""
+    return f"{event}.{before + 1}" if before else event

@@ -23,6 +23,24 @@ def undeclared(known: dict[str, object]) -> Reversibility:
     return "read" if known.get("effect") == "read" else "irreversible"
 
 
+class Lookup(Frozen):
+    """How a service is asked whether something happened under an idempotency key.
+
+    Args:
+        operation: The read operation that answers it.
+        arguments: Its arguments; `$key` stands for the key, `$arguments.NAME` for an argument of the action.
+        found: JSON Pointer (RFC 6901) into the answer; what stands there means yes unless it is absent, null, false, 0
+            or empty. A 404 means no.
+        settled_after_seconds: How long after the doubt arose a "no" is not believed yet: the request may still be on
+            its way or at work, and the service's records may lag behind.
+    """
+
+    operation: str = Field(min_length=1)
+    arguments: dict[str, JSON]
+    found: str = Field(default="", pattern=r"^(/.*)?$")
+    settled_after_seconds: float = Field(default=10.0, ge=0, le=86_400)
+
+
 class Operation(Frozen):
     """One call a service offers, read from its OpenAPI document.
 
@@ -47,6 +65,7 @@ class Operation(Frozen):
     idempotency_key: bool = False
     effect: Literal["read", "write"]
     reversibility: Reversibility = Field(default_factory=undeclared)
+    lookup: Lookup | None = None
 
 
 class Call(Frozen):

@@ -11,6 +11,7 @@ OrchestrationError
 │   ├── ApprovalPending          the thread waits for a human
 │   ├── ThreadBusy               the thread has a run under way
 │   ├── AlreadyDecided           somebody decided otherwise before
+│   ├── AlreadyReconciled        the action's outcome is known, or was reconciled otherwise
 │   └── Duplicate                a unique index refused a second one
 ├── ConfigurationError           the server cannot start like this
 ├── StoreError                   what must survive could not be read or written
@@ -84,6 +85,10 @@ class ThreadBusy(Conflict):
 
 class AlreadyDecided(Conflict):
     """The approval was decided before, and otherwise."""
+
+
+class AlreadyReconciled(Conflict):
+    """The action's outcome is not unknown, or somebody said something else about it before."""
 
 
 class Duplicate(Conflict):

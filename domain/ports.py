@@ -1,11 +1,13 @@
 """What nodes may reach outside the process, as the few methods they call."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from domain.actions import Action, Call, Operation, Result
+from domain.actions import Action, Call, Lookup, Operation, Result
 from domain.approvals import Approval, Verdict
 from domain.conversation import Decision, Notice, OnToken, Passage, Turn
+from domain.ledger import Evidence, Hold, Order
 from domain.policy import Policy
 
 
@@ -38,8 +40,22 @@ class Toolbox(Protocol):
         """Return the frozen action of a call; raises `InvalidArguments`."""
         ...
 
-    async def execute(self, action: Action, *, idempotency_key: str | None) -> Result:
-        """Send exactly what was frozen and return what came back; raises `ServiceError`."""
+    async def execute(
+        self, action: Action, *, idempotency_key: str | None, before_send: Callable[[], None] = ...
+    ) -> Result:
+        """Send exactly what was frozen and return what came back; raises `ServiceError` and what `before_send` does."""
+        ...
+
+    def honours_key(self, action: Action) -> bool:
+        """Return whether sending the action twice under one key acts once."""
+        ...
+
+    def lookup(self, action: Action) -> Lookup | None:
+        """Return how the service is asked whether the action happened, if it can be."""
+        ...
+
+    async def look_up(self, action: Action, lookup: Lookup, *, idempotency_key: str) -> Result | None:
+        """Return what the service has of an action under a key, None for nothing; raises `ServiceError`."""
         ...
 
 
@@ -74,10 +90,22 @@ class Approvals(Protocol):
 class Ledger(Protocol):
     """The record of what was really sent."""
 
-    async def begin(self, action: Action, *, run_id: str, key: str, at: datetime) -> tuple[bool, Result | None]:
-        """Write the intent before the send; return whether this is the first time, and the result if there is one."""
+    async def begin(self, order: Order, *, at: datetime) -> Hold:
+        """Write the intent before the send, or take it over; raises `StoreUnavailable` where others are at it."""
         ...
 
-    async def finish(self, action: Action, result: Result, *, at: datetime) -> None:
-        """Write what came of it."""
+    async def refuse(self, order: Order, result: Result, *, at: datetime) -> Hold:
+        """Write that the action may not be sent, unless it may have been; then the hold has no result."""
+        ...
+
+    def still_ours(self) -> None:
+        """Raise `StoreUnavailable` where somebody else may be at the action by now."""
+        ...
+
+    async def put_off(self, hold: Hold, reason: str) -> None:
+        """Write that nothing was sent, and that the action waits."""
+        ...
+
+    async def finish(self, hold: Hold, result: Result, *, evidence: Evidence = ..., at: datetime) -> Result:
+        """Write what came of it and return what stands; raises `StoreUnavailable` where others are at it."""
         ...

@@ -20,7 +20,7 @@ from langgraph.graph.state import CompiledStateGraph
 from domain.ports import Approvals, Knowledge, Ledger, Model, Policies, Toolbox
 from domain.state import Input, Output, State
 from graph.edges import after_plan, after_review
-from nodes.act import act
+from nodes.act import Sender, act
 from nodes.assign import assign
 from nodes.gate import gate
 from nodes.plan import plan
@@ -40,6 +40,7 @@ class Parts:
         error_handling: Whether a failing service is told to the model, or fails the run.
         window_chars: Budget of the conversation's working window, in characters.
         summary_chars: Budget of the running summary, in characters.
+        resolve_seconds: How long a doubtful outcome of an action is inquired into before it is `unknown`.
     """
 
     model: Model
@@ -53,6 +54,19 @@ class Parts:
     error_handling: bool
     window_chars: int
     summary_chars: int
+    resolve_seconds: float = 20.0
+
+    @property
+    def sender(self) -> Sender:
+        """What carries out actions."""
+        return Sender(
+            toolbox=self.toolbox,
+            ledger=self.ledger,
+            approvals=self.approvals,
+            policies=self.policies,
+            clock=self.clock,
+            resolve_seconds=self.resolve_seconds,
+        )
 
 
 def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Graph:
@@ -74,9 +88,7 @@ def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Gra
     )
     graph.add_node("review", partial(review, policies=parts.policies, approvals=parts.approvals, clock=parts.clock))
     graph.add_node("gate", gate)
-    graph.add_node(
-        "act", partial(act, toolbox=parts.toolbox, ledger=parts.ledger, approvals=parts.approvals, clock=parts.clock)
-    )
+    graph.add_node("act", partial(act, sender=parts.sender))
     graph.add_node("respond", partial(respond, window_chars=parts.window_chars, summary_chars=parts.summary_chars))
 
     graph.add_edge(START, "assign")

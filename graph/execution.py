@@ -98,12 +98,14 @@ class Execution:
         values: Values = {}
         gates: list[Any] = []
         stream: Any = self.graph.astream(
-            command, self._config(live.run, live.say), stream_mode=["tasks", "values"], durability="sync"
+            command, self._config(live.run, live), stream_mode=["tasks", "values"], durability="sync"
         )
         async with aclosing(stream) as chunks:
             async for mode, chunk in chunks:
                 if mode == "tasks":
                     live.tell(chunk)
+                    if live.must_stop and live.waits:
+                        raise Stopped
                     continue
                 values = chunk
                 gates += chunk.get("__interrupt__", ())
@@ -141,6 +143,7 @@ class Execution:
         now = self.clock()
         await self.approvals.cancel(run.run_id, by=by, at=now)
         values = await self._as_it_stands(run, now)
+        await self._conclude_claims(run, values["results"])
         ended = run.model_copy(update={"status": status, "updated_at": now})
         reply = reply_shown(ended, values, approvals=[], standing=self.standing)  # type: ignore[arg-type]  # a part of it
         failure = {"error": type(error).__name__, "detail": error.detail} if error else None
@@ -154,16 +157,25 @@ class Execution:
         results = {action_id: result.model_dump() for action_id, result in sent.items()}
         return {**values, "results": {**values.get("results", {}), **results}}
 
+    async def _conclude_claims(self, run: Run, results: dict[str, dict[str, Any]]) -> None:
+        """Let the approvals know what came of the actions that were at work when the run ended."""
+        for request in await self.approvals.of_run(run.run_id):
+            if request.state == "claimed":
+                result = results.get(request.action.action_id)
+                to = result["outcome"] if result and result["outcome"] in RELEASED else "cancelled"
+                await self.approvals.advance(request.request_id, of="claimed", to=to)
+
     async def _recorded(
         self, run: Run, status: RunStatus, *, at: datetime, reply: dict[str, Any], error: dict[str, Any] | None = None
     ) -> Run:
         """Leave the record in a new status and return it; as it is where the attempt is no longer ours."""
         return await self.runs.leave(run, status, at=at, reply=reply, error=error) or await self.runs.get(run.run_id)
 
-    def _config(self, run: Run, on_token: Callable[[str], None] | None = None) -> Any:
+    def _config(self, run: Run, live: Live | None = None) -> Any:
         config = {
             "configurable": {
-                "__on_token": on_token,
+                "__on_token": live.say if live else None,
+                "__on_wait": live.wait if live else None,
                 "thread_id": run.thread_id,
                 "orchestration_id": run.run_id,
                 "requester": run.requester,

@@ -21,7 +21,8 @@ class Live:
         self.task: asyncio.Task[None] | None = None
         self.cancel_asked = False
         self.cancelled_by: str | None = None
-        self._sending: set[str] = set()
+        self._sending: dict[str, str] = {}
+        self._waiting: dict[str, bool] = {}
         self._error: OrchestrationError | None = None
         self._settled = asyncio.Event()
 
@@ -34,6 +35,7 @@ class Live:
         """Begin an attempt."""
         self.run, self._error, self._settled, self.cancel_asked = run, None, asyncio.Event(), False
         self._sending.clear()
+        self._waiting.clear()
         self.log.reopen(run.attempt)
 
     def settle(self, run: Run, error: OrchestrationError | None = None) -> None:
@@ -66,13 +68,28 @@ class Live:
         self._stop()
 
     def _stop(self) -> None:
-        if self.task and not self._sending:
+        if self.task and not self._is_sending:
             self.task.cancel()
+
+    @property
+    def _is_sending(self) -> bool:
+        return any(not self._waiting.get(each) for each in self._sending.values())
+
+    @property
+    def waits(self) -> bool:
+        """Whether an action waits for its service, and nothing is being sent."""
+        return bool(self._sending) and not self._is_sending
 
     @property
     def must_stop(self) -> bool:
         """Whether somebody asked to stop and nothing is being sent."""
-        return self.cancel_asked and not self._sending
+        return self.cancel_asked and not self._is_sending
+
+    def wait(self, action_id: str, reason: str) -> None:
+        """Note that an action waits for its service, or, without a reason, that it goes on."""
+        if reason and action_id not in self._waiting:
+            self.log.append("action", {"action_id": action_id, "outcome": "waiting", "body": reason})
+        self._waiting[action_id] = bool(reason)
 
     def say(self, text: str) -> None:
         """Add a piece of what the model says."""
@@ -84,11 +101,11 @@ class Live:
             self._ended(chunk)
         else:
             if chunk["name"] == "act" and chunk["input"]["action"]["effect"] == "write":
-                self._sending.add(chunk["id"])
+                self._sending[chunk["id"]] = chunk["input"]["action"]["action_id"]
             self.log.append("node", {"node": chunk["name"], "phase": "start"})
 
     def _ended(self, chunk: dict[str, Any]) -> None:
-        self._sending.discard(chunk["id"])
+        self._waiting.pop(self._sending.pop(chunk["id"], ""), None)
         for result in ((chunk.get("result") or {}).get("results") or {}).values():
             self.log.append("action", result)
         phase = "error" if chunk.get("error") else "pause" if chunk.get("interrupts") else "end"

@@ -184,6 +184,9 @@ class Orchestrations:
         """Let what is under way finish for a while; what does not is picked up by the next process."""
         for task in self._waking:
             task.cancel()
+        for live in self._lives.running():
+            if live.waits:
+                live.abandon()
         running = [live.task for live in self._lives.running() if live.task]
         if running:
             await asyncio.wait(running, timeout=grace_seconds)

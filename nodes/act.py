@@ -1,64 +1,261 @@
 """Act: carry out one released action, through the ledger if it changes anything."""
 
-from collections.abc import Callable
-from datetime import datetime
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from domain.actions import Action, Result
-from domain.errors import ServiceError
-from domain.ports import Approvals, Ledger, Toolbox
+from langchain_core.runnables import RunnableConfig
+
+from domain.actions import Action, Lookup, Outcome, Result
+from domain.errors import CircuitOpen, ServiceError, ServiceRefused, StoreError, StoreUnavailable
+from domain.ledger import Evidence, Hold, Order
+from domain.ports import Approvals, Ledger, Policies, Toolbox
 from domain.state import Released, Update
 
+KEY_LASTS = timedelta(hours=24)
+"""How long a service is trusted to remember a key; the usual ones forget it after a day."""
 
-async def act(
-    released: Released, *, toolbox: Toolbox, ledger: Ledger, approvals: Approvals, clock: Callable[[], datetime]
-) -> Update:
-    """Return what came of the action; a service's failure is a result, not an error."""
+MOST_SENDS = 3
+"""How often an action is sent whose service says each time that the send before did not arrive."""
+
+LOOK_AGAIN_SECONDS = 10.0
+"""How long an action that waits for its service sleeps at most before it looks whether it may go on."""
+
+CONFLICT = 409
+BEGUN = ("claimed", "executed", "failed", "unknown")
+"""States of an approval whose action may be at work, or have been."""
+
+SAYS_NOTHING = frozenset({401, 403, 407, 408, 425, 429, CONFLICT})
+"""Refusals that may come before a service looks at the key: after a send that was lost they do not tell its outcome."""
+
+LOST = "The server stopped while this was being sent, and the service cannot tell whether it arrived."
+
+type Tell = Callable[[str, str], None]  # an action's id, and why it waits; empty when it goes on
+
+
+async def act(released: Released, config: RunnableConfig, *, sender: "Sender") -> Update:
+    """Return what came of the action; a service's failure is a result, not an error.
+
+    An action that waits for its service says so to `configurable["__on_wait"]`, if there is one.
+    """
     action = Action(**released["action"])
     if action.effect == "read":
-        result = await _send(action, toolbox, key=None)
+        result = await sender.read(action)
     else:
-        result = await _once(action, released, toolbox, ledger, approvals, clock)
+        order = Order(
+            action=action,
+            run_id=released["run_id"],
+            requester=released["requester"],
+            approval_id=released["approval_id"],
+        )
+        result = await sender.carry_out(order, tell=config.get("configurable", {}).get("__on_wait") or _nobody)
     return {"results": {action.action_id: result.model_dump()}}
 
 
-async def _once(
-    action: Action,
-    released: Released,
-    toolbox: Toolbox,
-    ledger: Ledger,
-    approvals: Approvals,
-    clock: Callable[[], datetime],
-) -> Result:
-    """Send the action exactly once; where a crash hid the outcome and the service takes no key, say `unknown`."""
-    approval_id = released["approval_id"]
-    key = f"{approval_id or action.action_id}-{action.digest[:32]}"
-    if approval_id:
-        await approvals.advance(approval_id, of="approved", to="claimed")
-    first, result = await ledger.begin(action, run_id=released["run_id"], key=key, at=clock())
-    if result is None:
-        result = await _send(action, toolbox, key=key) if first or action.idempotency_key else _hidden(action)
-        await ledger.finish(action, result, at=clock())
-    if approval_id:
-        await approvals.advance(approval_id, of="claimed", to=result.outcome)
-    return result
+@dataclass(frozen=True)
+class Refusal:
+    """Why an action that was let go may not be sent now."""
+
+    reason: str
+    is_late: bool = False
 
 
-async def _send(action: Action, toolbox: Toolbox, *, key: str | None) -> Result:
-    try:
-        return await toolbox.execute(action, idempotency_key=key)
-    except ServiceError as error:
-        hidden = error.may_have_applied and action.effect == "write"
-        return Result(
-            action_id=action.action_id,
-            outcome="unknown" if hidden else "failed",
-            http_status=error.status,
-            body=f"{error.detail} {error.body}".strip(),
-        )
+@dataclass(frozen=True)
+class Postponed:
+    """The circuit of the service is open: for how many seconds, and in words."""
+
+    seconds: float
+    reason: str
 
 
-def _hidden(action: Action) -> Result:
-    return Result(
-        action_id=action.action_id,
-        outcome="unknown",
-        body="The server stopped while this was being sent, and the service cannot tell whether it arrived.",
-    )
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """Sends actions exactly once, or says that nobody knows.
+
+    Args:
+        resolve_seconds: How long a doubtful outcome is inquired into before it is `unknown`.
+    """
+
+    toolbox: Toolbox
+    ledger: Ledger
+    approvals: Approvals
+    policies: Policies
+    clock: Callable[[], datetime]
+    resolve_seconds: float
+    time: Callable[[], float] = field(default=lambda: asyncio.get_running_loop().time())
+
+    async def read(self, action: Action) -> Result:
+        """Return what a read gave; it can be repeated, so nothing is written down."""
+        try:
+            return await self.toolbox.execute(action, idempotency_key=None)
+        except ServiceError as error:
+            return _came(action, "failed", error)
+
+    async def carry_out(self, order: Order, *, tell: Tell) -> Result:
+        """Send the action unless policy, clock or approval forbid it by now, and return what came of it.
+
+        An approved action waits for a service whose circuit is open. Raises `StoreUnavailable` where somebody else is
+        at it by now.
+        """
+        while True:
+            refusal = await self._refusal(order)
+            hold = await self._held(order, refusal)
+            outcome = hold.result or await self._attempted(order, hold, refusal)
+            if isinstance(outcome, Result):
+                await self._tell_approval(order, outcome, refusal)
+                return outcome
+            tell(order.action.action_id, outcome.reason)
+            await asyncio.sleep(outcome.seconds)
+            tell(order.action.action_id, "")
+
+    async def _refusal(self, order: Order) -> Refusal | None:
+        """Look at the world again: what was allowed when it was decided may not be allowed now."""
+        now = self.clock()
+        if order.approval_id:
+            record = await self.approvals.claim(order.approval_id, action_digest=order.action.digest, at=now)
+            if record.state == "execution_expired" or (
+                record.state == "claimed" and record.execute_by and record.execute_by <= now
+            ):
+                return Refusal("It was approved, but the time to carry it out is over; it was not sent.", is_late=True)
+            if record.state not in BEGUN:
+                return Refusal(f"Its approval is {record.state}; it was not sent.")
+        rule = self.policies.current().judge(order.action, requester=order.requester)
+        if rule.then == "deny":
+            return Refusal(f"The policy denies it by now ({rule.name}); it was not sent. {rule.reason}".strip())
+        if rule.then == "ask" and not order.approval_id:
+            return Refusal(f"The policy asks a human for it by now ({rule.name}); it was not sent.")
+        return None
+
+    async def _held(self, order: Order, refusal: Refusal | None) -> Hold:
+        if refusal is None:
+            return await self.ledger.begin(order, at=self.clock())
+        return await self.ledger.refuse(order, _said(order.action, "denied", refusal.reason), at=self.clock())
+
+    async def _attempted(self, order: Order, hold: Hold, refusal: Refusal | None) -> Result | Postponed:
+        if refusal is None and hold.may_send:
+            return await self._sent(order, hold)
+        return await self._resolved(order, hold, refusal, None)
+
+    async def _sent(self, order: Order, hold: Hold, *, sends: int = 1) -> Result | Postponed:
+        """Send it, and find out what happened where the service does not say."""
+        action = order.action
+        try:
+            result = await self._execute(action, hold)
+        except CircuitOpen as error:
+            if order.approval_id or hold.round:
+                await self.ledger.put_off(hold, error.detail)
+                return Postponed(min(error.retry_after or LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS), error.detail)
+            return await self._finish(hold, _came(action, "failed", error))
+        except StoreUnavailable:  # the lease ended before the send
+            if not self.toolbox.honours_key(action):  # with a key there may have been an earlier attempt
+                with suppress(StoreError):
+                    await self.ledger.put_off(hold, "The server that was to send it lost its lease.")
+            raise
+        except ServiceError as error:
+            if error.may_have_applied or (hold.in_doubt and not _is_conclusive(error)):
+                return await self._resolved(order, hold, None, error, sends=sends)
+            return await self._finish(hold, _came(action, "failed", error))
+        return await self._finish(hold, result)
+
+    async def _resolved(
+        self, order: Order, hold: Hold, refusal: Refusal | None, error: ServiceError | None, *, sends: int = 1
+    ) -> Result | Postponed:
+        """Find out what came of an action that somebody may have sent, by its key, or by asking; else say `unknown`."""
+        action = order.action
+        if refusal is None and self.toolbox.honours_key(action) and self.clock() < hold.begun_at + KEY_LASTS:
+            return await self._finish(hold, await self._resent(action, hold, error), "resend")
+        if lookup := self.toolbox.lookup(action):
+            found = await self._looked_up(action, lookup, hold)
+            if isinstance(found, Result):
+                return await self._finish(hold, found, "none" if found.outcome == "unknown" else "lookup")
+            if refusal is None and sends < MOST_SENDS:
+                unsent = hold.model_copy(update={"may_send": True, "in_doubt": False})
+                return await self._sent(order, unsent, sends=sends + 1)
+            return await self._finish(hold, _not_applied(action, refusal, error), "lookup")
+        return await self._finish(hold, _came(action, "unknown", error), "none")
+
+    async def _resent(self, action: Action, hold: Hold, error: ServiceError | None) -> Result:
+        """Send it again under the same key, until the service says what came of it or time is up."""
+        refused = None
+        async for _ in self._tries(self.resolve_seconds):
+            try:
+                return await self._execute(action, hold)
+            except ServiceError as again:
+                error, refused = again, again if again.status == CONFLICT else None
+                if _is_conclusive(again):
+                    return _came(action, "failed", again)
+                if isinstance(again, ServiceRefused) and again.status is None:  # it is not offered any more
+                    break
+        if refused:  # the same key at work elsewhere would have ended by now: it is the service's word
+            return _came(action, "failed", refused)
+        return _came(action, "unknown", error)
+
+    async def _looked_up(self, action: Action, lookup: Lookup, hold: Hold) -> Result | None:
+        """Ask the service for it: return what it has, None for nothing, or `unknown` where it does not tell."""
+        began, error = self.time(), None
+        async for _ in self._tries(lookup.settled_after_seconds + self.resolve_seconds, longest=1.0):
+            try:
+                if found := await self.toolbox.look_up(action, lookup, idempotency_key=hold.key):
+                    return found
+            except ServiceError as silent:
+                error = silent
+                continue
+            if self.time() - began >= lookup.settled_after_seconds:
+                return None
+        return _came(action, "unknown", error)
+
+    async def _tries(self, seconds: float, *, longest: float = 5.0) -> AsyncIterator[None]:
+        """Yield at least once, then after growing pauses until the time is up."""
+        ends, pause = self.time() + seconds, 0.1
+        while True:
+            yield
+            left = ends - self.time()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, longest)
+
+    async def _execute(self, action: Action, hold: Hold) -> Result:
+        return await self.toolbox.execute(action, idempotency_key=hold.key, before_send=self.ledger.still_ours)
+
+    async def _finish(self, hold: Hold, result: Result, evidence: Evidence = "answer") -> Result:
+        known: Evidence = "none" if result.outcome == "unknown" else evidence
+        return await self.ledger.finish(hold, result, evidence=known, at=self.clock())
+
+    async def _tell_approval(self, order: Order, result: Result, refusal: Refusal | None) -> None:
+        if not order.approval_id:
+            return
+        late = refusal is not None and refusal.is_late and result.outcome == "denied"
+        to = "execution_expired" if late else "failed" if result.outcome == "denied" else result.outcome
+        for of in ("claimed", "unknown"):
+            if of != to and await self.approvals.advance(order.approval_id, of=of, to=to):
+                return
+
+
+def _nobody(_: str, __: str) -> None:
+    """Tell nobody."""
+
+
+def _is_conclusive(error: ServiceError) -> bool:
+    """Return whether a refusal tells that the action was not applied under this key, now or before."""
+    return isinstance(error, ServiceRefused) and error.status is not None and error.status not in SAYS_NOTHING
+
+
+def _said(action: Action, outcome: Outcome, body: str) -> Result:
+    return Result(action_id=action.action_id, outcome=outcome, body=body)
+
+
+def _came(action: Action, outcome: Outcome, error: ServiceError | None) -> Result:
+    body = f"{error.detail} {error.body}".strip() if error else LOST
+    return Result(action_id=action.action_id, outcome=outcome, http_status=error.status if error else None, body=body)
+
+
+def _not_applied(action: Action, refusal: Refusal | None, error: ServiceError | None) -> Result:
+    """Return the result of an action whose service says that it did not happen."""
+    if refusal:
+        return _said(action, "denied", refusal.reason)
+    why = f" {error.detail}" if error else ""
+    result = _came(action, "failed", error)
+    return result.model_copy(update={"body": f"The service's records say that it did not happen.{why}"})

@@ -46,8 +46,14 @@ def document(mode: str) -> JSON:
     }
 
 
-def services_file(folder: Path, url: str, *, timeout_seconds: float = 10.0) -> Path:
-    """Write the services file for the simulated service at a URL, and return its path."""
+def services_file(folder: Path, url: str, *, timeout_seconds: float = 10.0, settled_after: float = 1.0) -> Path:
+    """Write the services file for the simulated service at a URL, and return its path.
+
+    Args:
+        settled_after: Seconds after which a queryable service's "no" is believed.
+    """
+    lookup = {"operation": "findRefunds", "arguments": {"idempotency_key": "$key"}}
+    lookups = {"refundOrder": {**lookup, "settled_after_seconds": settled_after}} if "/queryable/" in url else {}
     has_lookup = f"/{NEITHER}/" not in url
     entry = {
         "url_setting": "SHOP_URL",
@@ -55,6 +61,7 @@ def services_file(folder: Path, url: str, *, timeout_seconds: float = 10.0) -> P
         "openapi": "/openapi.json",
         "health": "/health",
         "operations": ["refundOrder", *(["findRefunds"] if has_lookup else [])],
+        "lookups": lookups,
         "timeout_seconds": timeout_seconds,
     }
     path = folder / "services.yaml"

@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.actions import Action, Result
 from domain.approvals import Approval, Verdict
+from domain.ledger import Order
 from domain.runs import Run
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -40,6 +41,10 @@ def action(name: str) -> Action:
         effect="write",
         step=1,
     )
+
+
+def order(name: str, *, run_id: str = "run_1", approval_id: str | None = None, requester: str = "ann/1") -> Order:
+    return Order(action=action(name), run_id=run_id, requester=requester, approval_id=approval_id)
 
 
 def result(name: str, **more: Any) -> Result:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import SplitResult, urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from domain.actions import Lookup
 from domain.errors import ConfigurationError
 
 RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-type", "idempotency-key"})
@@ -31,7 +32,9 @@ class ServiceEntry(BaseModel):
         operations: The operations the agent may call, by `operationId`.
         reads: POST operations that only compute; they count as reads for policy and approvals.
         reversible: Operations whose effect another call can undo; policy rules may trust them more.
-        idempotent: Operations that honour `Idempotency-Key` although their document does not say so.
+        idempotent: Operations that honour `Idempotency-Key` although their document does not say so; `false` behind
+            the name: those that do not although it says so.
+        lookups: How to ask whether a call of an operation happened, by the operation's name.
         headers: Sent with every request; `${NAME}` stands for an environment variable.
         timeout_seconds: For one call, retries and all.
     """
@@ -45,7 +48,8 @@ class ServiceEntry(BaseModel):
     operations: Annotated[Names, Field(min_length=1)]
     reads: Names = ()
     reversible: Names = ()
-    idempotent: Names = ()
+    idempotent: dict[str, bool] = Field(default_factory=dict)
+    lookups: dict[str, Lookup] = Field(default_factory=dict)
     headers: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")], str] = Field(default_factory=dict)
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
 
@@ -55,6 +59,21 @@ class ServiceEntry(BaseModel):
         if ours := sorted(RESERVED & {name.lower() for name in headers}):
             raise ValueError(f"{', '.join(ours)} cannot be set here")
         return headers
+
+    @field_validator("idempotent", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        return dict.fromkeys(given, True) if isinstance(given, list | tuple) else given
+
+    @model_validator(mode="after")
+    def _names_what_is_there(self) -> Self:
+        """Refuse traits of operations that are not listed: a misspelt one would silently not count."""
+        named = {"idempotent": [*self.idempotent], "lookups": [*self.lookups]}
+        named["lookups"] += [each.operation for each in self.lookups.values()]
+        for field_name, names in named.items():
+            if unknown := [name for name in names if name not in self.operations]:
+                raise ValueError(f"{field_name}: {unknown[0]} is not among its operations")
+        return self
 
 
 class _File(BaseModel):

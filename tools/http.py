@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -58,6 +58,7 @@ class _Call:
         sent_at: When the attempt under way began to send; `None` before, and between two attempts.
         failed: How the last attempt ended, while none is under way.
         doubt: The last attempt of a write that may have been applied.
+        before_send: What it raises keeps the attempt under way from being sent.
     """
 
     method: str
@@ -67,6 +68,7 @@ class _Call:
     bounds: Bounds
     ends: float
     breaker: Breaker
+    before_send: Callable[[], None]
     tried_at: float | None = None
     sent_at: float | None = None
     retry_after: float | None = None
@@ -77,6 +79,7 @@ class _Call:
         """Note when the service is asked at all, and from when on it may act on the request."""
         self.tried_at = self.tried_at or time.perf_counter()
         if event == "http11.send_request_headers.started":
+            self.before_send()
             self.sent_at = time.perf_counter()
 
     @property
@@ -146,6 +149,7 @@ class PooledClient:
         idempotency_key: str | None = None,
         bounds: Bounds | None = None,
         breaker: Breaker | None = None,
+        before_send: Callable[[], None] = lambda: None,
     ) -> Answer:
         """Send one call and return its 2xx answer.
 
@@ -159,13 +163,14 @@ class PooledClient:
             idempotency_key: Sent as `Idempotency-Key`; only for operations that honour it, because it allows retries.
             bounds: For this call alone; the connection limits are the pool's all the same.
             breaker: Guards every attempt by itself; none for questions that are not calls, such as health probes.
+            before_send: Called when an attempt has its connection, right before its first byte.
         """
         bounds = bounds or self.bounds
-        keyed = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        keyed = {**(headers or {}), **({"Idempotency-Key": idempotency_key} if idempotency_key else {})}
         ends = asyncio.get_running_loop().time() + bounds.deadline_seconds
-        call = _Call(method, url, content, {**(headers or {}), **keyed}, bounds, ends, breaker or Unguarded())
+        call = _Call(method, url, content, keyed, bounds, ends, breaker or Unguarded(), before_send)
         with self._counted():
-            return await self._within_deadline(call, repeatable=method in SAFE or bool(keyed))
+            return await self._within_deadline(call, repeatable=method in SAFE or bool(idempotency_key))
 
     def stats(self) -> dict[str, int]:
         """Return the pool's figures.

@@ -49,7 +49,6 @@ def read_offer(
     allowed: Sequence[str] | None = None,
     reads: Collection[str] = (),
     reversible: Collection[str] = (),
-    idempotent: Collection[str] = (),
 ) -> Offer:
     """Return the allowed operations of an OpenAPI 3.0 or 3.1 document; one that is unusable does not cost the others.
 
@@ -60,7 +59,6 @@ def read_offer(
         reads: POST operations that only compute, as the operator knows: the document cannot say so by itself. It can
             only say the opposite, with `x-effect: write`.
         reversible: Operations whose effect another call can undo, as the operator knows.
-        idempotent: Operations that honour `Idempotency-Key` although the document does not say so.
     """
     root = _checked(document)
     entries: dict[str, list[_Entry]] = {}
@@ -71,7 +69,7 @@ def read_offer(
     for name in allowed if allowed is not None else entries:
         try:
             entry = _only(entries.get(name, []))
-            operation = _operation(entry, root, service=service, reads=reads, idempotent=idempotent)
+            operation = _operation(entry, root, service=service, reads=reads)
         except Unusable as reason:
             skipped[name] = reason.detail
         else:
@@ -110,9 +108,7 @@ def _only(entries: list[_Entry]) -> _Entry:
     return entries[0]
 
 
-def _operation(
-    entry: _Entry, root: Schema, *, service: str, reads: Collection[str], idempotent: Collection[str]
-) -> Operation:
+def _operation(entry: _Entry, root: Schema, *, service: str, reads: Collection[str]) -> Operation:
     document = Document(root)
     parameters = _parameters(entry, document)
     arguments = _Arguments()
@@ -129,7 +125,7 @@ def _operation(
         description=plain_text(entry.node.get("description")),
         arguments=arguments.schema(),
         places=arguments.places,
-        idempotency_key=entry.name in idempotent or _takes_key(entry.node, parameters),
+        idempotency_key=_takes_key(entry.node, parameters),
         effect=_effect(entry, reads),
     )
 

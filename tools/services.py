@@ -15,6 +15,7 @@ from domain.errors import ConfigurationError, InvalidInput, NotFound, ServiceErr
 from tools.catalogue import Configured
 from tools.documents import Shelf, parse_document
 from tools.http import Bounds, PooledClient
+from tools.lookups import assured
 from tools.openapi import Offer, read_offer
 
 DOCUMENT_SECONDS = 2.0
@@ -167,14 +168,15 @@ class Connected:
 
     def _offered(self, text: str) -> Offer:
         entry = self.configured.entry
-        return read_offer(
-            parse_document(text),
+        document = parse_document(text)
+        offer = read_offer(
+            document,
             service=self.configured.name,
             allowed=entry.operations,
             reads=entry.reads,
             reversible=entry.reversible,
-            idempotent=entry.idempotent,
         )
+        return assured(offer, idempotent=entry.idempotent, lookups=entry.lookups)
 
 
 class Services:

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from domain.actions import Action, Call, Operation, Result, action_digest
+from domain.actions import Action, Call, Lookup, Operation, Result, action_digest
 from domain.canonical import JSON, canonical, digest, parsed
-from domain.errors import InvalidArguments, InvalidInput, ServiceRefused, ServiceUnavailable
+from domain.errors import InvalidArguments, InvalidInput, ResponseRejected, ServiceRefused, ServiceUnavailable
 from tools.arguments import Check, checker, nearest
 from tools.http_answers import Answer
+from tools.lookups import filled, says_yes
 from tools.services import Services
 from tools.wire import Wire, placed
 
 KEPT_BYTES = 64_000
+NOT_FOUND = 404
 JSON_BODY = {"Content-Type": "application/json"}
 
 
@@ -66,7 +68,9 @@ class Toolbox:
             reversibility=operation.reversibility,
         )
 
-    async def execute(self, action: Action, *, idempotency_key: str | None) -> Result:
+    async def execute(
+        self, action: Action, *, idempotency_key: str | None, before_send: Callable[[], None] = lambda: None
+    ) -> Result:
         """Send exactly what the action holds, if the service's breaker lets it, and return the service's 2xx answer.
 
         Raises the `ServiceError` that says what happened otherwise; `ServiceRefused` without a status when the service
@@ -74,6 +78,7 @@ class Toolbox:
 
         Args:
             idempotency_key: Sent with the call, and allows retries where the operation honours it.
+            before_send: Called right before the first byte of every attempt; what it raises keeps it from being sent.
         """
         operation, wire = self._as_proposed(action)
         keyed = operation.idempotency_key
@@ -87,13 +92,52 @@ class Toolbox:
             headers={"Accept": "application/json", **headers},
             idempotency_key=idempotency_key if keyed else None,
             breaker=self._services.breaker(action.service),
+            before_send=before_send,
         )
-        return Result(
-            action_id=action.action_id,
-            outcome="executed",
-            http_status=answer.status,
-            duration_ms=answer.duration_ms,
-            body=_told(answer),
+        return _executed(action, answer)
+
+    def honours_key(self, action: Action) -> bool:
+        """Return whether sending the action twice under one key acts once, as far as is known now."""
+        operation = self._services.operation(action.service, action.operation)
+        return operation.idempotency_key if operation else action.idempotency_key
+
+    def lookup(self, action: Action) -> Lookup | None:
+        """Return how the service is asked whether the action happened, if it can be."""
+        operation = self._services.operation(action.service, action.operation)
+        return operation.lookup if operation else None
+
+    async def look_up(self, action: Action, lookup: Lookup, *, idempotency_key: str) -> Result | None:
+        """Ask the service whether an action happened under a key: what it has of it, or None where it has nothing.
+
+        Raises `ServiceError` where it does not tell.
+        """
+        operation = self._services.operation(action.service, lookup.operation)
+        given = parsed(action.arguments)
+        if operation is None:
+            detail = f"{action.service} does not offer {lookup.operation} now, which tells what happened."
+            raise ServiceUnavailable(detail, service=action.service)
+        arguments = filled(lookup, key=idempotency_key, arguments=given if isinstance(given, dict) else {})
+        try:
+            answer = await self._read(operation, arguments)
+            known = says_yes(lookup, parsed(answer.text))
+        except ServiceRefused as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+        except (InvalidInput, ValueError, RecursionError) as error:
+            detail = f"{action.service}.{lookup.operation} cannot be asked, or its answer cannot be read."
+            raise ResponseRejected(detail, service=action.service) from error
+        return _executed(action, answer) if known else None
+
+    async def _read(self, operation: Operation, arguments: dict[str, JSON]) -> Answer:
+        """Call a read operation. Raises `InvalidArguments` and `ServiceError`."""
+        wire = self._placed(operation, self._check(operation)(arguments))
+        return await self._services.client(operation.service).request(
+            operation.method,
+            wire.url,
+            content=wire.content,
+            headers={"Accept": "application/json", **(JSON_BODY if wire.content is not None else {})},
+            breaker=self._services.breaker(operation.service),
         )
 
     async def warm(self) -> None:
@@ -146,6 +190,16 @@ class Toolbox:
             return None
         now, then = (operation.method, wire.url, operation.effect), (action.method, action.url, action.effect)
         return wire if now == then else None
+
+
+def _executed(action: Action, answer: Answer) -> Result:
+    return Result(
+        action_id=action.action_id,
+        outcome="executed",
+        http_status=answer.status,
+        duration_ms=answer.duration_ms,
+        body=_told(answer),
+    )
 
 
 def _frozen(arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:

@@ -17,7 +17,7 @@ from checkpoints.runs import Runs
 from domain.audit import Entry, verify
 from domain.canonical import parsed
 from tests.documents import OPENERS, Opener
-from tests.records import action, after, request, result, run, verdict
+from tests.records import after, order, request, result, run, verdict
 
 
 @dataclass
@@ -56,10 +56,10 @@ async def process(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield await Process.on(database)
 
 
-async def carried_out(process: Process, *, key: str = "apr_1-act_1") -> None:
-    """Send the action that the approval `apr_1` released."""
-    await process.ledger.begin(action("act_1"), run_id="run_1", key=key, at=after(2))
-    await process.ledger.finish(action("act_1"), result("act_1", duration_ms=1.5), at=after(3))
+async def carried_out(process: Process, *, approval_id: str | None = "apr_1") -> None:
+    """Send the action that an approval released."""
+    hold = await process.ledger.begin(order("act_1", approval_id=approval_id), at=after(2))
+    await process.ledger.finish(hold, result("act_1", duration_ms=1.5), at=after(3))
 
 
 def told(entries: list[Entry]) -> list[tuple[str, str, str]]:
@@ -84,7 +84,7 @@ async def test_a_decision_and_what_came_of_it_are_logged_in_order(process: Proce
 
 
 async def test_what_was_sent_is_told_in_full_and_the_answer_by_its_digest(process: Process) -> None:
-    await carried_out(process, key="act_1-act_1")
+    await carried_out(process, approval_id=None)
     sent, finished = await process.logged()
     assert parsed(sent.details) == {
         "service": "shop",
@@ -95,7 +95,12 @@ async def test_what_was_sent_is_told_in_full_and_the_answer_by_its_digest(proces
         "idempotency_key": "act_1-act_1",
     }
     body_sha256 = "4062edaf750fb8074e7e83e0c9028c94e32468a8b6f1614774328ef045150f93"
-    assert parsed(finished.details) == {"http_status": 200, "duration_ms": 1.5, "body_sha256": body_sha256}
+    assert parsed(finished.details) == {
+        "http_status": 200,
+        "duration_ms": 1.5,
+        "body_sha256": body_sha256,
+        "evidence": "answer",
+    }
     assert (sent.actor, sent.request_id) == ("server", None)
 
 
@@ -129,10 +134,10 @@ async def test_each_step_is_logged_once_however_often_it_is_looked_for(process: 
     await process.approvals.ask(request("apr_1"))
     await process.approvals.decide("apr_1", verdict(at=after(1)), owner=None)
     assert len(await process.logged()) == 1
-    await process.ledger.begin(action("act_1"), run_id="run_1", key="apr_1-act_1", at=after(2))
+    hold = await process.ledger.begin(order("act_1", approval_id="apr_1"), at=after(2))
     assert len(await process.logged()) == 2
-    await process.ledger.finish(action("act_1"), result("act_1", outcome="unknown"), at=after(3))
-    await process.ledger.finish(action("act_1"), result("act_1"), at=after(4))
+    await process.ledger.finish(hold, result("act_1", outcome="unknown"), at=after(3))
+    await process.ledger.finish(hold, result("act_1", outcome="failed"), at=after(4))
     assert [each.outcome for each in await process.logged()] == ["approved", "sent", "unknown"]
     assert len(await process.logged()) == 3
 
@@ -148,10 +153,8 @@ async def test_a_process_that_ended_between_entry_and_mark_leaves_no_second_entr
 async def test_what_happens_while_the_records_are_read_is_logged_too(process: Process) -> None:
     async def sent(number: int) -> None:
         name = f"act_{number}"
-        await process.ledger.begin(action(name), run_id="run_1", key=f"{name}-{name}", at=after(number))
-        await asyncio.gather(
-            process.auditor.catch_up(), process.ledger.finish(action(name), result(name), at=after(number))
-        )
+        hold = await process.ledger.begin(order(name), at=after(number))
+        await asyncio.gather(process.auditor.catch_up(), process.ledger.finish(hold, result(name), at=after(number)))
 
     await asyncio.gather(*(sent(number) for number in range(20)))
     wanted = [f"action.{event}/act_{number}-act_{number}" for event in ("sent", "finished") for number in range(20)]

@@ -17,7 +17,7 @@ from checkpoints.ledger import Ledger
 from checkpoints.mongo import open_mongo
 from checkpoints.runs import Runs
 from tests.mongo_server import MongoServer, mongo_server
-from tests.records import action, after, request, run, verdict
+from tests.records import after, order, request, result, run, verdict
 from tests.wire import Wire, wire_to
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,9 +63,12 @@ async def test_an_action_begun_unheard_is_begun_by_us(server: MongoServer) -> No
     async with opened(server, "begin") as (wire, database):
         ledger = Ledger(database)
         wire.lose_answer_to("insert")
-        first = await ledger.begin(action("act_1"), run_id="run_1", key="key", at=after(0))
-        again = await ledger.begin(action("act_1"), run_id="run_1", key="key", at=after(0))
-        assert (wire.command, first, again) == ("", (True, None), (False, None))
+        first = await ledger.begin(order("act_1"), at=after(0))
+        wire.lose_answer_to("update")
+        again = await ledger.begin(order("act_1"), at=after(0))
+        assert (wire.command, first.may_send, again.may_send) == ("", True, False)
+        wire.lose_answer_to("update")
+        assert await ledger.finish(again, result("act_1"), at=after(1)) == result("act_1")
 
 
 async def test_a_request_and_a_verdict_recorded_unheard_are_ours(server: MongoServer) -> None:

@@ -17,10 +17,12 @@ from checkpoints.approvals import Approvals
 from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
+from domain.actions import Result
 from domain.errors import OrchestrationError
+from domain.ledger import Entry, Finding, Hold, Reconciliation
 from domain.runs import RunStatus
 from tests.documents import OPENERS, Opener
-from tests.records import action, after, request, result, run, verdict
+from tests.records import after, order, request, result, run, verdict
 
 FORMS: list[Opener] = [each.values[0] for each in OPENERS]  # type: ignore[misc]  # pytest types them as objects
 
@@ -33,6 +35,7 @@ REQUESTS = st.sampled_from([f"apr_{number}" for number in range(5)])
 SOME_REQUESTS = st.lists(REQUESTS, min_size=1, max_size=3, unique=True)
 STATES = st.sampled_from(["pending", "approved", "claimed", "executed", "expired"])
 ACTIONS = st.sampled_from(["act_1", "act_2", "act_3"])
+FINDINGS: st.SearchStrategy[Finding] = st.sampled_from(["happened", "did_not_happen", "retry"])
 TIMES = st.integers(0, 20).map(after)
 STATUSES: st.SearchStrategy[RunStatus] = st.sampled_from(
     ["running", "awaiting_approval", "completed", "failed", "cancelled"]
@@ -46,10 +49,11 @@ class Stores:
     runs: Runs
     approvals: Approvals
     ledger: Ledger
+    holds: dict[str, Hold]
 
     @classmethod
     async def on(cls, database: Database) -> "Stores":
-        stores = cls(Runs(database), Approvals(database), Ledger(database))
+        stores = cls(Runs(database), Approvals(database), Ledger(database), {})
         for each in (stores.runs, stores.approvals, stores.ledger):
             await each.open()
         return stores
@@ -135,16 +139,35 @@ class Twins(RuleBasedStateMachine):
 
     @rule(name=ACTIONS, at=TIMES)
     def begin(self, name: str, at: datetime) -> None:
-        self.same(lambda stores: stores.ledger.begin(action(name), run_id="run_1", key="key", at=at))
+        self.same(lambda stores: begun(stores, name, at))
 
-    @rule(name=ACTIONS, at=TIMES, body=st.text(max_size=3))
-    def finish(self, name: str, at: datetime, body: str) -> None:
-        self.same(lambda stores: stores.ledger.finish(action(name), result(name, body=body), at=at))
+    @rule(name=ACTIONS, at=TIMES, body=st.text(max_size=3), outcome=st.sampled_from(["executed", "failed", "unknown"]))
+    def finish(self, name: str, at: datetime, body: str, outcome: str) -> None:
+        self.same(lambda stores: finished(stores, name, at, result(name, body=body, outcome=outcome)))
+
+    @rule(name=ACTIONS)
+    def put_off(self, name: str) -> None:
+        self.same(lambda stores: put_off(stores, name))
+
+    @rule(name=ACTIONS, at=TIMES)
+    def refuse(self, name: str, at: datetime) -> None:
+        self.same(lambda stores: refused(stores, name, at))
+
+    @rule(name=ACTIONS, at=TIMES, finding=FINDINGS)
+    def reconcile(self, name: str, at: datetime, finding: Finding) -> None:
+        said = Reconciliation(verdict=finding, by=1, decided_by="oli", decided_at=at)
+        self.same(lambda stores: reconciled(stores, name, said))
+
+    @rule(at=TIMES)
+    def settle(self, at: datetime) -> None:
+        self.same(lambda stores: stores.ledger.settle("run_1", at=at))
 
     @invariant()
     def holds_the_same(self) -> None:
         self.same(lambda stores: stores.runs.page(owner=None))
         self.same(lambda stores: stores.approvals.of_run("run_1"))
+        self.same(lambda stores: stores.ledger.page(owner=None))
+        self.same(lambda stores: stores.ledger.untold())
 
 
 async def answer(command: Coroutine[Any, Any, Any]) -> Any:
@@ -153,6 +176,36 @@ async def answer(command: Coroutine[Any, Any, Any]) -> Any:
         return await command
     except OrchestrationError as error:
         return type(error), error.detail, error.extra
+
+
+async def begun(stores: Stores, name: str, at: datetime) -> Hold:
+    """Begin an action, and return the hold without its token, which is never the same."""
+    stores.holds[name] = await stores.ledger.begin(order(name), at=at)
+    return stores.holds[name].model_copy(update={"holder": ""})
+
+
+async def refused(stores: Stores, name: str, at: datetime) -> Hold:
+    """Refuse an action."""
+    came = result(name, outcome="denied", http_status=None)
+    stores.holds[name] = await stores.ledger.refuse(order(name), came, at=at)
+    return stores.holds[name].model_copy(update={"holder": ""})
+
+
+async def finished(stores: Stores, name: str, at: datetime, came: Result) -> Result | None:
+    """Finish an action that was begun; one that somebody put off waits."""
+    hold = stores.holds.get(name)
+    return await stores.ledger.finish(hold, came, at=at) if hold else None
+
+
+async def put_off(stores: Stores, name: str) -> None:
+    """Put an action off that was begun."""
+    if hold := stores.holds.get(name):
+        await stores.ledger.put_off(hold, "the circuit is open")
+
+
+async def reconciled(stores: Stores, name: str, said: Reconciliation) -> Entry:
+    """Say what came of an action."""
+    return await stores.ledger.reconcile(await stores.ledger.get(name), said)
 
 
 async def expired(approvals: Approvals, at: datetime) -> list[str]:

@@ -17,10 +17,10 @@ from checkpoints.locks import Locks, writing_under
 from checkpoints.redis import PATIENT, open_redis
 from checkpoints.redis_locks import open_redis_locks
 from checkpoints.saver import open_redis_saver
-from domain.actions import Action
 from domain.errors import Conflict, StoreUnavailable, ThreadBusy
 from domain.runs import Run
 from graph.live import Live
+from tests.records import order as record_of
 from tests.redis_server import RedisServer, redis_server
 from tests.replicas import LEASE_SECONDS, Replica, asked, now, replica
 from tests.running import ROOT
@@ -308,24 +308,14 @@ async def test_a_run_whose_waking_failed_goes_on_later(server: RedisServer, tmp_
 
 
 async def test_an_action_is_not_begun_under_a_lease_that_is_over(tmp_path: Path) -> None:
-    action = Action(
-        action_id="a",
-        service="shop",
-        operation="pay",
-        method="POST",
-        url="http://shop/",
-        arguments="{}",
-        digest="d",
-        effect="write",
-        step=1,
-    )
+    order = record_of("act_1")
     async with open_documents(tmp_path / "documents.sqlite") as database, Locks().hold("t", wait_seconds=0) as lease:
         ledger = Ledger(database)
         with writing_under(lease):
             lease.lose()
             with pytest.raises(StoreUnavailable):
-                await ledger.begin(action, run_id="r", key="k", at=now())
-        assert await ledger.begin(action, run_id="r", key="k", at=now()) == (True, None)
+                await ledger.begin(order, at=now())
+        assert (await ledger.begin(order, at=now())).may_send
 
 
 async def test_a_lease_of_a_dead_holder_is_taken_as_soon_as_it_lapses(server: RedisServer) -> None:
