@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from api import approvals, audit, breakers, operations, orchestrate, problems, reference, services
+from api import approvals, audit, breakers, operations, orchestrate, policy, problems, reference, services
 from api.document import Documented
 from api.guard import Guard
 from boot.container import Container, open_container
@@ -45,7 +45,7 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
     )
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    for family in (orchestrate, approvals, audit, breakers, operations, services, reference):
+    for family in (orchestrate, approvals, policy, audit, breakers, operations, services, reference):
         app.include_router(family.router)
     return app
 

@@ -206,12 +206,21 @@ class PortOut(BaseModel):
     lost: str
 
 
+class PolicyStatusOut(BaseModel):
+    """Which policy is in force on this server; `problem` says why the file as it is now is not."""
+
+    version: str
+    since: datetime
+    problem: str | None
+
+
 class FeatureStatusOut(BaseModel):
     """What is there, and what stands in for what is not."""
 
     available: dict[str, bool]
     fallbacks: dict[str, str | None]
     ports: list[PortOut]
+    policy: PolicyStatusOut
 
 
 class HealthOut(BaseModel):

@@ -8,11 +8,10 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TextIO
 
-from boot.settings import read_settings
+from boot.offline import add_source, check_source, open_records
 from checkpoints.audit import Audit
-from checkpoints.documents import open_documents
 from domain.audit import Anchor, Break, Entry, Verification, entry_of_line
-from domain.errors import ConfigurationError, InvalidInput, OrchestrationError
+from domain.errors import InvalidInput, OrchestrationError
 
 INTACT, BROKEN, UNREADABLE = 0, 1, 2
 """The exit codes."""
@@ -40,11 +39,7 @@ def _arguments() -> argparse.Namespace:
         "Exits 0 where it holds, 1 where it is broken, 2 where it cannot be read. Changes nothing. Without --data-dir, "
         "--mongodb-url or --file it looks where the server's settings say.",
     )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--data-dir", type=Path, metavar="DIR", help="the server's folder")
-    source.add_argument("--mongodb-url", metavar="URL", help="the server's MongoDB; needs --database")
-    source.add_argument("--file", type=Path, metavar="FILE", help="an export, as --export writes it")
-    parser.add_argument("--database", metavar="NAME", help="the database on MongoDB")
+    add_source(parser, ("--file", "an export, as --export writes it"))
     parser.add_argument(
         "--expect-last",
         type=_anchor,
@@ -55,8 +50,7 @@ def _arguments() -> argparse.Namespace:
         "--export", type=Path, metavar="FILE", help="write the verified entries to a new file, as JSON lines"
     )
     given = parser.parse_args()
-    if bool(given.mongodb_url) != bool(given.database):
-        parser.error("--mongodb-url and --database go together")
+    check_source(parser, given)
     return given
 
 
@@ -70,7 +64,7 @@ def _anchor(text: str) -> Anchor:
 async def _verify(given: argparse.Namespace, lines: TextIO | None, export: TextIO | None) -> int:
     verification = Verification(given.expect_last)
     async with AsyncExitStack() as stack:
-        entries = _read(lines) if lines else (await _opened(stack, given)).entries()
+        entries = _read(lines) if lines else Audit(await open_records(stack, given)).entries()
         broken = await _followed(entries, verification, export)
     sys.stdout.write(f"{verification.last.seq} entries hold; last {verification.last}\n")
     if broken:
@@ -88,31 +82,6 @@ async def _followed(entries: AsyncIterator[Entry], verification: Verification, e
     except InvalidInput as error:
         return Break(seq=verification.last.seq + 1, reason=error.detail)
     return verification.end()
-
-
-async def _opened(stack: AsyncExitStack, given: argparse.Namespace) -> Audit:
-    """Open the log where the server keeps it; raises `ConfigurationError` and `StoreUnavailable`."""
-    if given.mongodb_url:
-        return await _on_mongodb(stack, given.mongodb_url, given.database)
-    if given.data_dir:
-        return await _in_folder(stack, given.data_dir)
-    settings = await asyncio.to_thread(read_settings)
-    if settings.mongodb_url:
-        return await _on_mongodb(stack, settings.mongodb_url.get_secret_value(), settings.mongodb_database)
-    return await _in_folder(stack, settings.data_dir)
-
-
-async def _on_mongodb(stack: AsyncExitStack, url: str, database: str) -> Audit:
-    from checkpoints.mongo import open_mongo  # slow to import, and not needed without it
-
-    return Audit(await stack.enter_async_context(open_mongo(url, database=database, max_pool_size=1)))
-
-
-async def _in_folder(stack: AsyncExitStack, data_dir: Path) -> Audit:
-    path = data_dir / "documents.sqlite"  # as `boot.stores` names it
-    if not await asyncio.to_thread(path.is_file):
-        raise ConfigurationError(f"{data_dir} holds no document store.")
-    return Audit(await stack.enter_async_context(open_documents(path)))
 
 
 async def _read(lines: TextIO) -> AsyncIterator[Entry]:

@@ -13,6 +13,7 @@ from boot.checks import check
 from boot.data_dir import claimed
 from boot.keys import Keys, parse_keys
 from boot.parts import Opened, open_parts
+from boot.policies import PolicyFile
 from boot.settings import Settings
 from boot.status import Status
 from boot.stores import Stores, open_stores
@@ -24,7 +25,6 @@ from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
 from domain.errors import ConfigurationError, StoreError
-from domain.ports import Policies
 from graph.build import build
 from graph.execution import Execution
 from graph.runs import Orchestrations
@@ -56,7 +56,7 @@ class Container:
     toolbox: Toolbox
     breakers: Breakers
     services: Services
-    policies: Policies
+    policies: PolicyFile
     status: Status
 
 
@@ -82,6 +82,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             services=opened.services,
             model=opened.model,
             breakers=opened.breakers,
+            policies=opened.policies,
             stores=stores,
             opened_at=clock(),
             clock=clock,
@@ -101,7 +102,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             toolbox=opened.toolbox,
             breakers=opened.breakers,
             services=opened.services,
-            policies=opened.parts.policies,
+            policies=opened.policies,
             status=status,
         )
 

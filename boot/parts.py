@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boot.policies import load_policy
+from boot.policies import PolicyFile, open_policy
 from boot.settings import Settings
 from checkpoints.approvals import Approvals
 from checkpoints.breakers import Breakers, open_breakers
@@ -16,7 +16,6 @@ from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
 from domain.breakers import Rules
-from domain.policy import Standing
 from graph.build import Parts
 from tools.catalogue import load_services
 from tools.http import Bounds
@@ -42,6 +41,7 @@ class Opened:
     services: Services
     toolbox: Toolbox
     breakers: Breakers
+    policies: PolicyFile
     model: TunableModel
 
 
@@ -59,7 +59,9 @@ async def open_parts(
     Args:
         redis: Where breakers are shared; it need not answer.
     """
-    policy = await asyncio.to_thread(load_policy, settings.policy_file)
+    policies = await stack.enter_async_context(
+        open_policy(settings.policy_file, database, humans=settings.enable_hitl, clock=clock)
+    )
     runs, approvals, ledger = Runs(database), Approvals(database), Ledger(database)
     for records in (runs, approvals, ledger):
         await records.open()
@@ -83,7 +85,7 @@ async def open_parts(
         model=model,
         knowledge=NoKnowledge(),
         toolbox=toolbox,
-        policies=Standing(policy if settings.enable_hitl else policy.without_humans()),
+        policies=policies,
         approvals=approvals,
         ledger=ledger,
         clock=clock,
@@ -101,6 +103,7 @@ async def open_parts(
         services=services,
         toolbox=toolbox,
         breakers=breakers,
+        policies=policies,
         model=model,
     )
 

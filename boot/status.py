@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from boot.policies import PolicyFile
 from boot.ports import Port
 from boot.settings import Settings
 from boot.stores import Stores
@@ -27,6 +28,7 @@ class Status:
     services: Services
     model: TunableModel
     breakers: Breakers
+    policies: PolicyFile
     stores: Stores
     opened_at: datetime
     clock: Callable[[], datetime]
@@ -37,6 +39,10 @@ class Status:
         ill = [probe for probe in probes if probe.status != "healthy"]
         details = {probe.service: probe.detail for probe in ill}
         details |= {port.port: port.reason for port in ports if not port.healthy}
+        if refusal := self.policies.refusal:
+            details["policy"] = (
+                f"{self.policies.path.name} is refused, the policy before it is in force: {refusal.detail}"
+            )
         return {
             "status": "degraded" if details else "healthy",
             "timestamp": self.clock().isoformat(),
@@ -67,6 +73,15 @@ class Status:
             "available": available,
             "fallbacks": fallbacks,
             "ports": [port.model_dump(mode="json") for port in ports],
+            "policy": self._policy(),
+        }
+
+    def _policy(self) -> dict[str, Any]:
+        refusal = self.policies.refusal
+        return {
+            "version": self.policies.current().version,
+            "since": self.policies.since.isoformat(),
+            "problem": refusal.detail if refusal else None,
         }
 
     def config(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ OrchestrationError
 └── ResponseRejected         the answer was too large, malformed or led elsewhere
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class OrchestrationError(Exception):
@@ -56,7 +56,11 @@ class InvalidArguments(InvalidInput):
 
 
 class InvalidPolicy(InvalidInput):
-    """A policy is refused whole; the problem names each place, its rule and the reason."""
+    """A policy is refused whole; `problems` names each place, its rule and the reason."""
+
+    def __init__(self, detail: str, *, problems: Sequence[Mapping[str, object]] = ()) -> None:
+        super().__init__(detail, extra={"problems": list(problems)})
+        self.problems = tuple(problems)
 
 
 class Unauthenticated(OrchestrationError):

@@ -20,6 +20,7 @@ type Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
 type Groups = tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 
 DAY: Seconds = 86_400
+MOST_PROBLEMS = 20
 SEVERITY: dict[Effect, int] = {"run": 0, "ask": 1, "deny": 2}
 LEVELS: tuple[tuple[RiskLevel, float], ...] = (("low", 0.0), ("medium", 0.3), ("high", 0.6), ("critical", 0.9))
 """From which score on a raised risk has which level; `risk_of` never lowers the level a rule gives."""
@@ -237,12 +238,15 @@ def read_policy(document: object) -> Policy:
     try:
         return Policy.model_validate(document)
     except ValidationError as error:
-        problems = [_problem(each["loc"], each["msg"], document) for each in error.errors(include_url=False)[:20]]
+        found = error.errors(include_url=False)[:MOST_PROBLEMS]
+        told = [
+            each for each in found if each["type"] != "too_short"
+        ] or found  # a refused rule leaves a list too short
+        problems = [_problem(each["loc"], each["msg"], document) for each in told]
         first = problems[0]
         named = f"rule {first['rule']}: " if first["rule"] else ""
-        raise InvalidPolicy(
-            f"{named}{first['place'] or 'the policy'}: {first['reason']}.", extra={"problems": problems}
-        ) from error
+        detail = f"{named}{first['place'] or 'the policy'}: {first['reason']}."
+        raise InvalidPolicy(detail, problems=problems) from error
 
 
 def _problem(loc: tuple[int | str, ...], message: str, document: Any) -> dict[str, str | None]:
