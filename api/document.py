@@ -14,6 +14,7 @@ type Json = dict[str, Any]
 TAGS = [
     {"name": "orchestrate", "description": "Messages in, replies or pauses out."},
     {"name": "approvals", "description": "What waits for a human, and the human's word."},
+    {"name": "policy", "description": "What the agent may do, and what it might under other rules."},
     {"name": "operations", "description": "How the server is, what it is made of, and how it is configured."},
     {"name": "services", "description": "Reads of the services, with the agent's own checks."},
 ]

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.access import Caller, Opened
 from api.document import refusals
-from api.shapes import Given
+from api.shapes import Given, whole
 from boot.dry_run import dry_run
 from boot.policies import proposed_policy
 from domain.actions import Origin
@@ -21,6 +21,17 @@ from domain.replay import Replay
 router = APIRouter(prefix="/policy", tags=["policy"])
 
 type Version = Annotated[str, Path(description="The `policy_version` of an approval", max_length=64)]
+
+
+def _written(given: object) -> object:
+    """Return a time that was written down; a bare number is none."""
+    if not isinstance(given, str):
+        raise ValueError("a time is text")  # noqa: TRY004  # pydantic wants a ValueError
+    return given
+
+
+Count = Annotated[int, Field(strict=True, ge=0, le=10_000), BeforeValidator(whole)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 EXAMPLE: JsonDict = {
     "policy": {"rules": [{"name": "reads-run", "when": {"effect": "read"}, "then": "run"}]},
@@ -62,10 +73,10 @@ class DryRunIn(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     policy: dict[str, Any] | str
-    limit: int = Field(1_000, ge=1, le=10_000, description="How many of the newest actions are replayed at most")
-    since: AwareDatetime | None = Field(None, description="Runs that began before are left out")
-    skip: int = Field(0, ge=0, le=10_000, description="How many of the changes to leave out")
-    show: int = Field(20, ge=0, le=100, description="How many of the changes to show at most")
+    limit: Annotated[Count, Field(ge=1, description="How many of the newest actions are replayed at most")] = 1_000
+    since: Annotated[Moment | None, Field(description="Runs that began before are left out")] = None
+    skip: Annotated[Count, Field(description="How many of the changes to leave out")] = 0
+    show: Annotated[Count, Field(le=100, description="How many of the changes to show at most")] = 20
 
 
 class AnswerOut(BaseModel):

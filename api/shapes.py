@@ -15,12 +15,12 @@ from domain.runs import RunStatus
 LARGEST = 2**53 - 1
 
 
-def _whole(given: object) -> object:
+def whole(given: object) -> object:
     """Return 1 for 1.0, which is the same number in JSON (and to JSON Schema), and everything else as it is."""
     return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
-type Id = Annotated[int, Field(strict=True, ge=0, le=LARGEST), BeforeValidator(_whole)]
+type Id = Annotated[int, Field(strict=True, ge=0, le=LARGEST), BeforeValidator(whole)]
 type Number = Annotated[int, Field(ge=0, le=LARGEST)]
 type Text = Annotated[str, Field(max_length=64)]
 type Limit = Annotated[int, Field(ge=1, le=100, description="How many to return at most")]

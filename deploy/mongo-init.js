@@ -10,6 +10,7 @@ for (const name of [
   "approvals",
   "audit",
   "circuit_breaker_backup",
+  "policies",
   "experiments",
   "ledger",
   "runs",
