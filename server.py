@@ -9,6 +9,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from api import approvals, audit, breakers, operations, orchestrate, policy, problems, reference, services
@@ -55,7 +56,7 @@ def main() -> int:
     try:
         settings = read_settings()
         set_up_logs(level=settings.log_level, form=settings.log_format)
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings), loop_factory=uvloop.new_event_loop)  # like bench/__main__.py
     except OrchestrationError as error:
         sys.stderr.write(f"Not started: {error.detail}\n")
         return 2

@@ -20,6 +20,10 @@ TAGS = [
 ]
 
 
+KEY_HEADER = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key"}
+"""The other way to send a key: `api.access.Key` tells FastAPI of one."""
+
+
 def refusals(*statuses: int) -> dict[int | str, Json]:
     """Return the problems of a route that do not follow from what it takes: see `_refused` for those that do."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
@@ -62,10 +66,13 @@ class Documented(FastAPI):
             schemas.pop(theirs, None)
         schemas["ProblemOut"] = ProblemOut.model_json_schema()
         schemas["MessageIn"]["properties"]["message"]["maxLength"] = self._longest_message
+        document["components"]["securitySchemes"]["APIKeyHeader"] = KEY_HEADER
         for item in document["paths"].values():
             for method, operation in item.items():
                 for parameter in operation.get("parameters", []):
                     parameter["schema"] = _without_null(parameter["schema"])
+                if operation.get("security"):
+                    operation["security"].append({"APIKeyHeader": []})
                 documented = refusals(*_refused(method, operation))
                 operation["responses"] |= {str(status): each for status, each in documented.items()}
 
