@@ -15,6 +15,7 @@ TAGS = [
     {"name": "orchestrate", "description": "Messages in, replies or pauses out."},
     {"name": "approvals", "description": "What waits for a human, and the human's word."},
     {"name": "policy", "description": "What the agent may do, and what it might under other rules."},
+    {"name": "experiments", "description": "Which configuration of the agent does best, and how sure that is."},
     {"name": "operations", "description": "How the server is, what it is made of, and how it is configured."},
     {"name": "services", "description": "Reads of the services, with the agent's own checks."},
 ]
@@ -90,6 +91,6 @@ def _refused(method: str, operation: Json) -> Iterator[int]:
         yield from (401, 403)
     if "parameters" in operation or "requestBody" in operation:
         yield 422
-    if method == "post":
+    if method in ("post", "put", "patch"):
         yield from (400, 413)
     yield from (500, 503)

@@ -30,6 +30,8 @@ STATUS: dict[type[errors.OrchestrationError], int] = {
     errors.AlreadyDecided: 409,
     errors.AlreadyReconciled: 409,
     errors.Duplicate: 409,
+    errors.Outdated: 412,
+    errors.VersionNeeded: 428,
     errors.RunFailed: 500,
     errors.RunInterrupted: 503,
     errors.ConfigurationError: 500,

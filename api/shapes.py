@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from domain.actions import Origin, Reversibility
 from domain.approvals import ApprovalState, Verdict
 from domain.conversation import Notice
+from domain.experiments import AttributeName, Scalar
 from domain.policy import RiskLevel
 from domain.runs import RunStatus
 
@@ -49,6 +50,9 @@ class MessageIn(Given):
     user_id: Id
     session_id: Name
     message: str = Field(min_length=1, pattern=r"\S", description="The user's words; not blank")
+    attributes: dict[AttributeName, Scalar] = Field(
+        {}, max_length=20, description="Of the user, for experiments' targeting"
+    )
     on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
     on_pending: Literal["reject", "cancel"] = "reject"
 

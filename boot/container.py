@@ -24,6 +24,7 @@ from checkpoints.breakers import Breakers
 from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
+from checkpoints.trials import Trials
 from domain.errors import ConfigurationError, StoreError
 from graph.build import build
 from graph.execution import Execution
@@ -56,6 +57,7 @@ class Container:
     toolbox: Toolbox
     breakers: Breakers
     services: Services
+    trials: Trials
     policies: PolicyFile
     status: Status
 
@@ -102,6 +104,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             toolbox=opened.toolbox,
             breakers=opened.breakers,
             services=opened.services,
+            trials=opened.trials,
             policies=opened.policies,
             status=status,
         )
@@ -134,7 +137,7 @@ async def _orchestrations(
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     orchestrations = Orchestrations(execution, locks=stores.locks, tasks=tasks, queue_seconds=settings.queue_seconds)
     stack.push_async_callback(orchestrations.close, grace_seconds=settings.shutdown_grace_seconds)
-    for care in (_tend(orchestrations, auditor), opened.toolbox.warm()):
+    for care in (_tend(orchestrations, auditor, opened.trials), opened.toolbox.warm()):
         stack.callback(tasks.create_task(care).cancel)
     return orchestrations
 
@@ -161,10 +164,11 @@ async def _announce(status: Status) -> None:
     log.info("operations_ready", count=len(status.services.operations()))
 
 
-async def _tend(orchestrations: Orchestrations, auditor: Auditor) -> None:
+async def _tend(orchestrations: Orchestrations, auditor: Auditor, trials: Trials) -> None:
     """Look after what nobody asks for: runs left behind, approvals that expire or whose run nobody woke, open facts."""
     for tending in itertools.count(1):
         try:
+            await trials.experiments.refresh()
             await orchestrations.recover()
             await orchestrations.expire()
             if tending % CATCH_UP_EVERY == 0:

@@ -15,6 +15,8 @@ from checkpoints.breakers import Breakers, open_breakers
 from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
+from checkpoints.trials import Trials, open_trials
+from checkpoints.variants import ServersOwn
 from domain.breakers import Rules
 from graph.build import Parts
 from tools.catalogue import load_services
@@ -43,6 +45,7 @@ class Opened:
     breakers: Breakers
     policies: PolicyFile
     model: TunableModel
+    trials: Trials
 
 
 async def open_parts(
@@ -81,8 +84,10 @@ async def open_parts(
     )
     toolbox = Toolbox(services)
     model = await _model(stack, settings)
+    trials = await open_trials(database, clock=clock)
     parts = Parts(
         model=model,
+        variants=trials.variants if settings.enable_ab_testing else ServersOwn(),
         knowledge=NoKnowledge(),
         toolbox=toolbox,
         policies=policies,
@@ -105,6 +110,7 @@ async def open_parts(
         breakers=breakers,
         policies=policies,
         model=model,
+        trials=trials,
     )
 
 

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     enable_hitl: bool = Field(True, description="false: actions that need a human are denied")
     enable_parallel: bool = Field(True, description="false: the actions of one round are sent one after the other")
     enable_error_handling: bool = Field(True, description="false: a failing service fails the run")
+    enable_ab_testing: bool = Field(True, description="false: no run gets a variant, whatever experiments run")
 
     action_resolve_seconds: float = Field(
         20.0, ge=0, description="How long a doubtful outcome is inquired into before it is `unknown`"

@@ -60,12 +60,14 @@ class Status:
             "parallel": settings.enable_parallel,
             "streaming": True,
             "error_handling": settings.enable_error_handling,
+            "ab_testing": settings.enable_ab_testing,
         }
         off = {
             "checkpointing": "memory: nothing survives a restart",
             "hitl": "actions that need a human are denied",
             "parallel": "actions are sent one after the other",
             "error_handling": "a failing service fails the run",
+            "ab_testing": "every run has the server's own configuration",
         }
         fallbacks = {name: None if on else off[name] for name, on in available.items()}
         fallbacks |= {port.port: port.form for port in ports if port.mode != "networked" and port.port not in fallbacks}
@@ -82,6 +84,18 @@ class Status:
             "version": self.policies.current().version,
             "since": self.policies.since.isoformat(),
             "problem": refusal.detail if refusal else None,
+        }
+
+    async def experiments(self, *, running: int) -> dict[str, Any]:
+        """Return whether experiments work, and where they are kept."""
+        documents = next(port for port in await self.stores.ports() if port.port == "documents")
+        return {
+            "status": "healthy" if documents.healthy else "degraded",
+            "enabled": self.settings.enable_ab_testing,
+            "storage": documents.form,
+            "mode": documents.mode,
+            "running": running,
+            "timestamp": self.clock().isoformat(),
         }
 
     def config(self) -> dict[str, Any]:

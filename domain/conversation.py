@@ -54,6 +54,26 @@ class Done(Frozen):
     result: Result
 
 
+class Tuning(Frozen):
+    """How a language model is to be asked this time; None stands for the server's own way."""
+
+    model: str | None = None
+    temperature: float | None = None
+    system_prompt: str | None = None
+
+
+class Called(Frozen):
+    """What a language model was really called with, read off the request that was sent.
+
+    Args:
+        system_prompt: The whole first system message.
+    """
+
+    model: str
+    temperature: float | None
+    system_prompt: str
+
+
 class Turn(Frozen):
     """Everything a model may know when it decides what to do next.
 
@@ -61,6 +81,7 @@ class Turn(Frozen):
         window: Earlier messages of the thread, oldest first, this turn's message not among them.
         summary: What fell out of the window, in short.
         done: This run's actions so far, in the order proposed.
+        tuning: How this run's variants want a language model asked, where they want anything.
     """
 
     message: str
@@ -69,6 +90,7 @@ class Turn(Frozen):
     passages: tuple[Passage, ...] = ()
     operations: tuple[Operation, ...] = ()
     done: tuple[Done, ...] = ()
+    tuning: Tuning | None = None
 
 
 class Decision(Frozen):
@@ -77,6 +99,8 @@ class Decision(Frozen):
     Args:
         answered_by: Which model decided, such as `ollama/qwen3:1.7b` or `embedded planner`.
         truncated: Whether the model saw less than it was given, or was cut off at its limit.
+        tokens: Read and written, where the model tells.
+        called: What the model was called with, where the turn had a tuning and a language model answered.
     """
 
     text: str = ""
@@ -84,3 +108,5 @@ class Decision(Frozen):
     answered_by: str
     notices: tuple[Notice, ...] = Field(default=())
     truncated: bool = False
+    tokens: int | None = None
+    called: Called | None = None

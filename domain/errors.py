@@ -12,8 +12,10 @@ OrchestrationError
 │   ├── ThreadBusy               the thread has a run under way
 │   ├── AlreadyDecided           somebody decided otherwise before
 │   ├── AlreadyReconciled        the action's outcome is known, or was reconciled otherwise
+│   ├── Outdated                 it changed since the caller read it
 │   └── Duplicate                a unique index refused a second one
 ├── ConfigurationError           the server cannot start like this
+├── VersionNeeded                the caller did not say which version it changes
 ├── StoreError                   what must survive could not be read or written
 │   ├── StoreUnavailable         the store does not answer
 │   └── UnsupportedQuery         an operator outside the common subset
@@ -93,6 +95,14 @@ class AlreadyDecided(Conflict):
 
 class AlreadyReconciled(Conflict):
     """The action's outcome is not unknown, or somebody said something else about it before."""
+
+
+class Outdated(Conflict):
+    """The thing has changed since the caller read it: `If-Match` names another version."""
+
+
+class VersionNeeded(OrchestrationError):
+    """The request must say which version it changes: send `If-Match` with the `ETag` that was read."""
 
 
 class Duplicate(Conflict):

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from domain.actions import Action, Call, Lookup, Operation, Result
 from domain.approvals import Approval, Verdict
+from domain.assignment import Who
+from domain.canonical import JSON
 from domain.conversation import Decision, Notice, OnToken, Passage, Turn
 from domain.ledger import Evidence, Hold, Order
 from domain.policy import Policy
@@ -22,8 +24,22 @@ class Model(Protocol):
 class Knowledge(Protocol):
     """Where passages come from."""
 
-    async def search(self, query: str, *, requester: str) -> tuple[tuple[Passage, ...], tuple[Notice, ...]]:
-        """Return the best passages, best first, and what was degraded."""
+    async def search(
+        self, query: str, *, requester: str, top_k: int | None = None
+    ) -> tuple[tuple[Passage, ...], tuple[Notice, ...]]:
+        """Return the best passages, best first, and what was degraded.
+
+        Args:
+            top_k: How many at most; None leaves it to the knowledge base.
+        """
+        ...
+
+
+class Variants(Protocol):
+    """Which variants of the running experiments a user gets."""
+
+    async def freeze(self, who: Who) -> dict[str, JSON]:
+        """Return a run's variants as `domain.variants` reads them; raises `StoreError`."""
         ...
 
 

@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
+
 from domain.actions import Action, Frozen
 from domain.canonical import digest, parsed
 from domain.conversation import Notice
+from domain.experiments import Scalar
 from domain.state import State, result_of
 
 type RunStatus = Literal["running", "awaiting_approval", "completed", "failed", "cancelled"]
@@ -20,6 +23,7 @@ class Run(Frozen):
         attempt: How often a process has set out to execute it: starts, resumes and recoveries.
         reply: The reply as it was given to the caller, once there is one.
         error: The problem document of a failed run.
+        attributes: What the caller told of the user, for the targeting of experiments.
         cancel_requested: Whether somebody asked a server that does not execute it to stop it.
     """
 
@@ -36,6 +40,7 @@ class Run(Frozen):
     reply: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     cancel_requested: bool = False
+    attributes: dict[str, Scalar] = Field(default_factory=dict)
 
     @property
     def requester(self) -> str:

@@ -23,9 +23,10 @@ class Input(TypedDict):
 
 
 class Output(TypedDict, total=False):
-    """What a run leaves for its caller."""
+    """What a run leaves for its caller, and for its record."""
 
     run_id: str
+    variants: dict[str, JSON]
     reply: str
     answered_by: str
     actions: list[Entry]

@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from domain.ports import Approvals, Knowledge, Ledger, Model, Policies, Toolbox
+from domain.ports import Approvals, Knowledge, Ledger, Model, Policies, Toolbox, Variants
 from domain.state import Input, Output, State
 from graph.edges import after_plan, after_review
 from nodes.act import Sender, act
@@ -44,6 +44,7 @@ class Parts:
     """
 
     model: Model
+    variants: Variants
     knowledge: Knowledge
     toolbox: Toolbox
     policies: Policies
@@ -73,7 +74,7 @@ def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Gra
     """Return the compiled graph; without a checkpointer it can neither pause nor remember."""
     graph = StateGraph(State, input_schema=Input, output_schema=Output)
 
-    graph.add_node("assign", assign)
+    graph.add_node("assign", partial(assign, variants=parts.variants))
     graph.add_node("retrieve", partial(retrieve, knowledge=parts.knowledge))
     graph.add_node(
         "plan",

@@ -17,6 +17,7 @@ from checkpoints.runs import Runs
 from domain.approvals import RELEASED, Approval
 from domain.conversation import Notice
 from domain.errors import OrchestrationError, RunFailed, StoreUnavailable
+from domain.experiments import MOST_STEPS
 from domain.runs import Run, RunStatus, reply_shown
 from graph.build import Graph
 from graph.live import Live
@@ -179,9 +180,10 @@ class Execution:
                 "thread_id": run.thread_id,
                 "orchestration_id": run.run_id,
                 "requester": run.requester,
+                "attributes": run.attributes,
                 "__pregel_strict_resume": True,
             },
-            "recursion_limit": 10 + 6 * self.max_steps,
+            "recursion_limit": 10 + 6 * max(self.max_steps, MOST_STEPS),  # a variant may want more steps
         }
         return config if self.parallel else {**config, "max_concurrency": 1}
 

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -20,6 +20,7 @@ from domain.errors import (
     StoreUnavailable,
     ThreadBusy,
 )
+from domain.experiments import Scalar
 from domain.runs import ACTIVE, Run, thread_id_of
 from graph.events import START, Event, Position
 from graph.execution import Execution
@@ -47,6 +48,7 @@ class Asked:
     user_id: int
     session_id: str
     message: str
+    attributes: dict[str, Scalar] = field(default_factory=dict)
     on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
     on_pending: Literal["reject", "cancel"] = "reject"
 
@@ -59,6 +61,7 @@ class Asked:
             user_id=self.user_id,
             session_id=self.session_id,
             message=self.message,
+            attributes=self.attributes,
             created_at=now,
             updated_at=now,
         )

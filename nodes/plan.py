@@ -1,15 +1,20 @@
 """Plan: ask the model for an answer or for calls, and freeze its calls into actions."""
 
+import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamWriter
 
-from domain.actions import Action, Call, Result
-from domain.canonical import canonical, parsed
+from domain.actions import Action, Call, Operation, Result
+from domain.canonical import JSON, canonical, parsed
 from domain.conversation import Decision, Done, Message, Passage, Turn
 from domain.errors import InvalidInput, ServiceError
+from domain.experiments import VariantConfig
 from domain.origins import origins_of
 from domain.ports import Model, Policies, Toolbox
 from domain.state import State, Update, result_of
+from domain.variants import config_of, given_of, use_of, used
+
+log = structlog.get_logger(__name__)
 
 
 async def plan(
@@ -35,8 +40,10 @@ async def plan(
     """
     if not error_handling:
         _refuse_failures(state)
-    if state["step"] >= max_steps:
-        return {"text": _stopped(state, max_steps)}
+    wanted = config_of(state["variants"])
+    limit = wanted.max_steps or max_steps
+    if state["step"] >= limit:
+        return {"text": _stopped(state, limit)}
 
     told = config.get("configurable", {}).get("__on_token")
 
@@ -46,12 +53,23 @@ async def plan(
         else:
             writer({"token": text})
 
-    turn = _turn(state, toolbox)
+    turn = _turn(state, toolbox, wanted)
     decision = await model.decide(turn, on_token=on_token)
     update: Update = {"answered_by": decision.answered_by, "notices": _notices(state, decision)}
+    if state["variants"]:
+        update["variants"] = _exposed(state, decision, turn)
     if not decision.calls:
         return {**update, "text": decision.text}
     return {**update, **_proposed(state, turn, decision.calls, toolbox, policies.current().version)}
+
+
+def _exposed(state: State, decision: Decision, turn: Turn) -> dict[str, JSON]:
+    """Return the run's variants with the use just made of them, and log the first one: the exposure."""
+    variants = used(state["variants"], decision, turn.operations)
+    if not use_of(state["variants"]) and (use := use_of(variants)):
+        given = {each.experiment_id: each.variant for each in given_of(variants)}
+        log.info("exposed", run_id=state["run_id"], variants=given, **use.model_dump())
+    return variants
 
 
 def _refuse_failures(state: State) -> None:
@@ -61,7 +79,7 @@ def _refuse_failures(state: State) -> None:
             raise ServiceError(f"{entry['operation']}: {result.body}", service=entry["service"])
 
 
-def _turn(state: State, toolbox: Toolbox) -> Turn:
+def _turn(state: State, toolbox: Toolbox, wanted: VariantConfig) -> Turn:
     actions = [Action(**entry) for entry in state["actions"]]
     results = [(action, result_of(state, action.action_id)) for action in actions]
     return Turn(
@@ -69,9 +87,17 @@ def _turn(state: State, toolbox: Toolbox) -> Turn:
         window=tuple(Message(**entry) for entry in state.get("window", [])),
         summary=state.get("summary", ""),
         passages=tuple(Passage(**entry) for entry in state["passages"]),
-        operations=toolbox.operations(),
+        operations=_offered(toolbox, wanted),
         done=tuple(Done(action=action, result=result) for action, result in results if result),
+        tuning=wanted.tuning(),
     )
+
+
+def _offered(toolbox: Toolbox, wanted: VariantConfig) -> tuple[Operation, ...]:
+    operations = toolbox.operations()
+    if wanted.tools is None:
+        return operations
+    return tuple(each for each in operations if wanted.offers(each.service, each.name))
 
 
 def _notices(state: State, decision: Decision) -> list[dict[str, object]]:
@@ -85,6 +111,7 @@ def _proposed(state: State, turn: Turn, calls: tuple[Call, ...], toolbox: Toolbo
     step, actions, refused = state["step"] + 1, list(state["actions"]), {}
     for index, call in enumerate(calls):
         try:
+            _check_offered(call, state)
             proposed = toolbox.propose(
                 call,
                 run_id=state["run_id"],
@@ -107,6 +134,11 @@ def _traced(action: Action, turn: Turn) -> Action:
     """Return an action that knows where its arguments' values came from."""
     arguments = parsed(action.arguments)
     return action.model_copy(update={"origins": origins_of(arguments, turn)}) if isinstance(arguments, dict) else action
+
+
+def _check_offered(call: Call, state: State) -> None:
+    if not config_of(state["variants"]).offers(call.service, call.operation):
+        raise InvalidInput(f"{call.operation} is not among the tools of this run.")
 
 
 def _unusable(call: Call, *, action_id: str, step: int) -> Action:

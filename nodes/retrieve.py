@@ -2,12 +2,14 @@
 
 from domain.ports import Knowledge
 from domain.state import State, Update
+from domain.variants import config_of
 
 
 async def retrieve(state: State, *, knowledge: Knowledge) -> Update:
     """Return the passages found for the message, and what was degraded while looking."""
-    passages, notices = await knowledge.search(state["message"], requester=state["requester"])
+    top_k = config_of(state["variants"]).top_k
+    passages, notices = await knowledge.search(state["message"], requester=state["requester"], top_k=top_k)
     return {
         "passages": [passage.model_dump() for passage in passages],
-        "notices": [notice.model_dump() for notice in notices],
+        "notices": [*state["notices"], *(notice.model_dump() for notice in notices)],
     }

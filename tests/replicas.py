@@ -24,6 +24,7 @@ from checkpoints.redis import PATIENT, open_redis
 from checkpoints.redis_locks import RedisLocks, open_redis_locks
 from checkpoints.runs import Runs
 from checkpoints.saver import open_redis_saver
+from checkpoints.variants import ServersOwn
 from domain.conversation import Decision, OnToken, Turn
 from domain.errors import OrchestrationError, StoreError
 from domain.policy import Standing
@@ -100,6 +101,7 @@ async def _execution(stack: AsyncExitStack, folder: Path, saver: BaseCheckpointS
     services = await stack.enter_async_context(open_services((), data_dir=folder, bounds=Bounds(), now=now))
     parts = Parts(
         model=model,
+        variants=ServersOwn(),
         knowledge=NoKnowledge(),
         toolbox=Toolbox(services),
         policies=Standing(load_policy(ROOT / "policy.yaml")),

@@ -33,8 +33,8 @@ def test_every_route_is_in_the_table_of_the_readme() -> None:
 def test_the_drawn_graph_is_current() -> None:
     nothing: Any = None
     parts = Parts(
-        model=nothing, knowledge=nothing, toolbox=nothing, policies=nothing, approvals=nothing, ledger=nothing,
-        clock=nothing, max_steps=1, error_handling=True, window_chars=1, summary_chars=1,
+        model=nothing, variants=nothing, knowledge=nothing, toolbox=nothing, policies=nothing, approvals=nothing,
+        ledger=nothing, clock=nothing, max_steps=1, error_handling=True, window_chars=1, summary_chars=1,
     )  # fmt: skip
     drawn = build(parts, checkpointer=None).get_graph().draw_mermaid()
     assert drawn.strip() in (ROOT / "docs" / "architecture.md").read_text()

@@ -122,6 +122,7 @@ class Answer:
             answered_by=answered_by,
             notices=notices,
             truncated=bool(notices),
+            tokens=(self._end.prompt_tokens + self._end.answer_tokens) or None,
         )
 
 

@@ -13,6 +13,8 @@ NOTICE = Notice(
 class NoKnowledge:
     """A knowledge base without documents."""
 
-    async def search(self, query: str, *, requester: str) -> tuple[tuple[Passage, ...], tuple[Notice, ...]]:
+    async def search(
+        self, query: str, *, requester: str, top_k: int | None = None
+    ) -> tuple[tuple[Passage, ...], tuple[Notice, ...]]:
         """Return no passages, and why."""
         return (), (NOTICE,)

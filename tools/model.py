@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from domain.actions import Frozen
-from domain.conversation import Decision, Notice, OnToken, Turn
+from domain.conversation import Decision, Notice, OnToken, Tuning, Turn
 from domain.errors import ModelError, ModelUnavailable
 
 QUIET_SECONDS = 5.0
@@ -26,6 +26,10 @@ class ModelOptions(Frozen):
     temperature: float = Field(default=0.3, ge=0, le=2)
     num_ctx: int = Field(default=8192, ge=256)
     system_prompt: str | None = None
+
+    def tuned(self, tuning: Tuning | None) -> "ModelOptions":
+        """Return the options as a run's variants want them."""
+        return self.model_copy(update=tuning.model_dump(exclude_none=True)) if tuning else self
 
 
 class ModelTimeouts(Frozen):
@@ -159,7 +163,7 @@ class FallbackModel:
 
     async def decide(self, turn: Turn, *, on_token: OnToken, options: ModelOptions | None = None) -> Decision:
         """Return the first model's decision, or the second's with a notice why."""
-        key = options.model if options else ""
+        key = options.model if options else (turn.tuning and turn.tuning.model) or ""
         until, reason = self._quiet.get(key, (0.0, ""))
         if self._clock() < until:
             return await self._instead(turn, on_token, reason)

@@ -23,6 +23,7 @@ from tools.model import (
     missing,
 )
 from tools.prompt import Prompt, prompt
+from tools.sent import called
 
 if TYPE_CHECKING:
     from tools.ollama_client import Chats
@@ -110,17 +111,19 @@ class OllamaModel:
 
         Args:
             on_token: Gets the text meant for the user, piece by piece as it comes, never the model's thinking.
-            options: For this decision alone.
+            options: For this decision alone, whatever the turn's tuning.
         """
-        options = options or self._options
+        options = options or self._options.tuned(turn.tuning)
         told = prompt(turn, system_prompt=options.system_prompt)
-        answer = await self._answer(told, options, on_token)
-        return answer.decision(
+        with self._chats.noting() as sent:
+            answer = await self._answer(told, options, on_token)
+        decision = answer.decision(
             told.operations,
             answered_by=f"ollama/{options.model}",
             prompt_length=told.length,
             num_ctx=options.num_ctx,
         )
+        return decision.model_copy(update={"called": called(sent[-1])}) if turn.tuning and sent else decision
 
     async def health(self) -> ModelHealth:
         """Return whether the model can be asked, as known for at most five seconds; one asks for all."""

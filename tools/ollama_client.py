@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from typing import cast
 
 import httpx
@@ -22,6 +23,9 @@ NOT_FOUND = 404
 IN_STREAM = -1  # the status ollama's client gives an error line inside a stream
 
 
+_sent: ContextVar[list[bytes] | None] = ContextVar("sent", default=None)
+
+
 class SharedTransport(httpx.AsyncBaseTransport):
     """httpx2's connections behind httpx's interface.
 
@@ -35,6 +39,8 @@ class SharedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the shared connections; raises httpx2's errors."""
         content = await request.aread()
+        if (noted := _sent.get()) is not None:
+            noted.append(content)
         response = await self._connections.handle_async_request(
             httpx2.Request(
                 request.method,
@@ -75,6 +81,16 @@ class Chats:
         self._transport = SharedTransport(connections)
         self._timeouts = timeouts
         self._chats: dict[ModelOptions, ChatOllama] = {}
+
+    @contextmanager
+    def noting(self) -> Iterator[list[bytes]]:
+        """Note the bodies of the requests that are sent here meanwhile."""
+        bodies: list[bytes] = []
+        token = _sent.set(bodies)
+        try:
+            yield bodies
+        finally:
+            _sent.reset(token)
 
     async def pieces(self, prompt: Prompt, options: ModelOptions) -> AsyncGenerator[Piece]:
         """Yield the model's answer as it comes; raises `ModelUnavailable` or `ModelAnswerIncomplete`."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from domain.actions import Operation
-from domain.conversation import Decision, Done, Notice, OnToken, Turn
+from domain.conversation import Decision, Done, Notice, OnToken, Tuning, Turn
 from tools.words import earlier, english, wording
 from tools.words.clauses import MOST_CLAUSES, Clause, clauses
 from tools.words.indexing import Entry, Index
@@ -65,7 +65,8 @@ class EmbeddedPlanner:
         for piece in pieces(said):
             await on_token(piece)
         notes = "\n".join(plan.notes) if calls else said
-        return Decision(text=notes, calls=calls, answered_by=self.name, notices=self._notices, truncated=cut)
+        notices = (*self._notices, *untuned(turn.tuning))
+        return Decision(text=notes, calls=calls, answered_by=self.name, notices=notices, truncated=cut)
 
     def _index(self, operations: tuple[Operation, ...]) -> Index:
         """Return the index of these operations, made when they are first seen; comparing the same objects is cheap."""
@@ -75,6 +76,21 @@ class EmbeddedPlanner:
         index = Index(operations)
         self._indexes = [(operations, index), *self._indexes[: KNOWN_CATALOGUES - 1]]
         return index
+
+
+def untuned(tuning: Tuning | None) -> tuple[Notice, ...]:
+    """Return what a variant wants of a language model and cannot have here."""
+    if tuning is None:
+        return ()
+    wanted = ", ".join(tuning.model_dump(exclude_none=True))
+    return (
+        Notice(
+            port="experiments",
+            mode="embedded",
+            reason="The embedded planner answered; it has no model, temperature or system prompt to set.",
+            lost=f"This run's variant had no effect on its {wanted}.",
+        ),
+    )
 
 
 def readable(message: str) -> tuple[str, bool]:

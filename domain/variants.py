@@ -1,0 +1,112 @@
+"""The variants of one run: frozen into its state when it begins, with the use that was made of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from domain.actions import Frozen, Operation
+from domain.canonical import JSON, digest
+from domain.conversation import Called, Decision, Tuning
+from domain.experiments import VariantConfig
+
+SERVERS_OWN = VariantConfig()
+
+
+class Given(Frozen):
+    """One variant of a run.
+
+    Args:
+        counted: False for a tester who was forced onto it.
+    """
+
+    experiment_id: str
+    variant: str
+    phase: int
+    config: dict[str, Any]
+    counted: bool = True
+
+
+class Use(Frozen):
+    """What was made of a run's variants.
+
+    Args:
+        fingerprint: sha256 over the configuration in effect, read off what was really called.
+        mismatched: Parts of the configuration that the model was called without, although it was called.
+        without_effect: Parts that whoever answered cannot have.
+        tokens: Read and written in all calls of the model; None where it does not tell.
+    """
+
+    fingerprint: str
+    mismatched: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
+    tokens: int | None = None
+
+
+def frozen(given: Sequence[Given]) -> dict[str, JSON]:
+    """Return variants as the state keeps them; nothing where there are none."""
+    config = {key: value for each in given for key, value in each.config.items()}
+    return {"given": [each.model_dump(mode="json") for each in given], "config": config} if given else {}
+
+
+def config_of(variants: dict[str, JSON]) -> VariantConfig:
+    """Return the configuration that a run's variants amount to."""
+    return VariantConfig.model_validate(variants["config"]) if variants else SERVERS_OWN
+
+
+def given_of(variants: dict[str, Any]) -> list[Given]:
+    """Return a run's variants."""
+    return [Given(**each) for each in variants.get("given", [])]
+
+
+def use_of(variants: dict[str, Any]) -> Use | None:
+    """Return what was made of a run's variants, once something was."""
+    return Use(**variants["use"]) if "use" in variants else None
+
+
+def used(variants: dict[str, JSON], decision: Decision, operations: Sequence[Operation]) -> dict[str, JSON]:
+    """Return a run's variants with the use that one decision of the model made of them.
+
+    Args:
+        operations: What the model was offered.
+    """
+    config, before = config_of(variants), use_of(variants)
+    wanted = config.tuning()
+    mismatched = differences(wanted, decision.called) if wanted and decision.called else ()
+    without = tuple(wanted.model_dump(exclude_none=True)) if wanted and not decision.called else ()
+    use = Use(
+        fingerprint=_fingerprint(config, decision, operations),
+        mismatched=tuple(sorted({*mismatched, *(before.mismatched if before else ())})),
+        without_effect=tuple(sorted({*without, *(before.without_effect if before else ())})),
+        tokens=_sum(before.tokens if before else None, decision.tokens),
+    )
+    return {**variants, "use": use.model_dump(mode="json")}
+
+
+def differences(wanted: Tuning, called: Called) -> tuple[str, ...]:
+    """Return the parts of a tuning that a model was called without."""
+    found = {
+        "model": wanted.model is not None and wanted.model != called.model,
+        "temperature": wanted.temperature is not None and wanted.temperature != called.temperature,
+        "system_prompt": wanted.system_prompt is not None
+        and not called.system_prompt.startswith(_sendable(wanted.system_prompt)),
+    }
+    return tuple(name for name, differs in found.items() if differs)
+
+
+def _sendable(text: str) -> str:
+    """Return what of a text UTF-8 can carry, as `tools.prompt` sends it."""
+    return text.encode(errors="replace").decode()
+
+
+def _fingerprint(config: VariantConfig, decision: Decision, operations: Sequence[Operation]) -> str:
+    effective: dict[str, JSON] = {
+        "answered_by": decision.answered_by,
+        "called": decision.called.model_dump(mode="json") if decision.called else None,
+        "operations": [f"{each.service}.{each.name}" for each in operations],
+        "max_steps": config.max_steps,
+        "top_k": config.top_k,
+    }
+    return digest(effective)
+
+
+def _sum(before: int | None, now: int | None) -> int | None:
+    return before if now is None else (before or 0) + now
