@@ -12,7 +12,19 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from api import approvals, audit, breakers, experiments, operations, orchestrate, policy, problems, reference, services
+from api import (
+    actions,
+    approvals,
+    audit,
+    breakers,
+    experiments,
+    operations,
+    orchestrate,
+    policy,
+    problems,
+    reference,
+    services,
+)
 from api.document import Documented
 from api.guard import Guard
 from boot.container import Container, open_container
@@ -46,7 +58,8 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
     )
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    for family in (orchestrate, approvals, policy, experiments, audit, breakers, operations, services, reference):
+    families = (orchestrate, approvals, actions, policy, experiments, audit, breakers, operations, services, reference)
+    for family in families:
         app.include_router(family.router)
     return app
 

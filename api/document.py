@@ -16,6 +16,7 @@ TAGS = [
     {"name": "approvals", "description": "What waits for a human, and the human's word."},
     {"name": "policy", "description": "What the agent may do, and what it might under other rules."},
     {"name": "experiments", "description": "Which configuration of the agent does best, and how sure that is."},
+    {"name": "actions", "description": "What was really sent, and a human's word where nobody knows what came of it."},
     {"name": "operations", "description": "How the server is, what it is made of, and how it is configured."},
     {"name": "services", "description": "Reads of the services, with the agent's own checks."},
 ]

@@ -26,6 +26,7 @@ from checkpoints.ledger import Ledger
 from checkpoints.runs import Runs
 from checkpoints.trials import Trials
 from domain.errors import ConfigurationError, StoreError
+from graph.afterwards import Afterwards
 from graph.build import build
 from graph.execution import Execution
 from graph.runs import Orchestrations
@@ -54,6 +55,7 @@ class Container:
     audit: Audit
     auditor: Auditor
     orchestrations: Orchestrations
+    afterwards: Afterwards
     toolbox: Toolbox
     breakers: Breakers
     services: Services
@@ -78,7 +80,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
         stores = await open_stores(stack, settings, data_dir, clock)
         opened = await open_parts(stack, settings, stores.database, data_dir, clock, redis=stores.prompt)
         audit, auditor = await _audit(stack, stores.database, clock)
-        orchestrations = await _orchestrations(stack, settings, stores, opened, auditor)
+        orchestrations, afterwards = await _orchestrations(stack, settings, stores, opened, auditor)
         status = Status(
             settings=settings,
             services=opened.services,
@@ -101,6 +103,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             audit=audit,
             auditor=auditor,
             orchestrations=orchestrations,
+            afterwards=afterwards,
             toolbox=opened.toolbox,
             breakers=opened.breakers,
             services=opened.services,
@@ -123,7 +126,7 @@ async def _audit(stack: AsyncExitStack, database: Database, clock: Callable[[], 
 
 async def _orchestrations(
     stack: AsyncExitStack, settings: Settings, stores: Stores, opened: Opened, auditor: Auditor
-) -> Orchestrations:
+) -> tuple[Orchestrations, Afterwards]:
     execution = Execution(
         graph=build(opened.parts, checkpointer=stores.saver),
         runs=opened.runs,
@@ -137,9 +140,22 @@ async def _orchestrations(
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     orchestrations = Orchestrations(execution, locks=stores.locks, tasks=tasks, queue_seconds=settings.queue_seconds)
     stack.push_async_callback(orchestrations.close, grace_seconds=settings.shutdown_grace_seconds)
-    for care in (_tend(orchestrations, auditor, opened.trials), opened.toolbox.warm()):
+    afterwards = Afterwards(
+        sender=opened.parts.sender,
+        graph=execution.graph,
+        ledger=opened.ledger,
+        approvals=opened.approvals,
+        runs=opened.runs,
+        locks=stores.locks,
+        tasks=tasks,
+        clock=opened.parts.clock,
+        window_chars=settings.window_chars,
+        summary_chars=settings.summary_chars,
+    )
+    stack.push_async_callback(afterwards.close, grace_seconds=settings.shutdown_grace_seconds)
+    for care in (_tend(orchestrations, afterwards, auditor, opened.trials), opened.toolbox.warm()):
         stack.callback(tasks.create_task(care).cancel)
-    return orchestrations
+    return orchestrations, afterwards
 
 
 def _keys(settings: Settings) -> Keys:
@@ -164,13 +180,17 @@ async def _announce(status: Status) -> None:
     log.info("operations_ready", count=len(status.services.operations()))
 
 
-async def _tend(orchestrations: Orchestrations, auditor: Auditor, trials: Trials) -> None:
-    """Look after what nobody asks for: runs left behind, approvals that expire or whose run nobody woke, open facts."""
+async def _tend(orchestrations: Orchestrations, afterwards: Afterwards, auditor: Auditor, trials: Trials) -> None:
+    """Look after what nobody asks for.
+
+    Runs left behind, approvals that expire or whose run nobody woke, outcomes nobody has heard of, open facts.
+    """
     for tending in itertools.count(1):
         try:
             await trials.experiments.refresh()
             await orchestrations.recover()
             await orchestrations.expire()
+            await afterwards.tend()
             if tending % CATCH_UP_EVERY == 0:
                 await orchestrations.catch_up()
         except StoreError as error:

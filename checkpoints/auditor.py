@@ -129,11 +129,12 @@ def _decision(record: Document, name: str, actor: str, at: datetime, outcome: st
 
 def facts_of_action(entry: Document, *, actor: str) -> Iterator[Fact]:
     """Yield what an entry of the ledger says was done: its intent was durable, what came of it, who reconciled it."""
-    if entry.get("begun", True):
-        sent: dict[str, JSON] = {
-            key: entry["action"][key] for key in ("service", "operation", "method", "url", "arguments")
-        }
-        yield _execution(entry, "sent", actor, entry["begun_at"], "sent", {**sent, "idempotency_key": entry["key"]})
+    what: dict[str, JSON] = {
+        key: entry["action"][key] for key in ("service", "operation", "method", "url", "arguments")
+    }
+    for number, at in enumerate(entry.get("sent", [entry["begun_at"]])):
+        details = {**what, "idempotency_key": entry["key"]}
+        yield _execution(entry, "sent", actor, at, "sent", details, number)
     said, before = entry.get("reconciliations", []), entry.get("outcomes", [])
     now = {"result": entry["result"], "at": entry.get("finished_at"), "evidence": entry.get("evidence", "answer")}
     outcomes = [*before, now] if not said or (said[-1]["verdict"] == "retry" and _is_at_rest(entry)) else before

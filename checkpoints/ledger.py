@@ -48,7 +48,7 @@ class Ledger:
         """
         writing_lease()
         holder = str(ObjectId())
-        entry = {**_entry(order, holder, at), "state": "intent", "begun": True, "unaudited": "action.sent"}
+        entry = {**_entry(order, holder, at), "state": "intent", "sent": [at], "unaudited": "action.sent"}
         try:
             await self._entries.insert_one(entry)
         except DuplicateKeyError:
@@ -123,6 +123,12 @@ class Ledger:
         if not found:
             raise NotFound("There is no such action in the ledger.")
         return _read(next((each for each in found if each["state"] in ("unknown", "waiting", "intent")), found[0]))
+
+    async def find(self, entry_id: str) -> Entry:
+        """Return an entry as it stands; raises `NotFound`."""
+        if document := await self._entries.find_one({"_id": entry_id}):
+            return _read(document)
+        raise NotFound("There is no such action in the ledger.")
 
     async def page(
         self, *, owner: str | None, skip: int = 0, limit: int = 20, since: datetime | None = None, **fields: str
@@ -200,16 +206,22 @@ class Ledger:
             if entry.get("holder") == holder or entry["state"] not in ("intent", "waiting"):
                 return _hold(entry)
             writing_lease()
-            waited = entry["state"] == "waiting"
-            mine: dict[str, Any] = {"holder": holder, "state": "intent", "may_send": waited}
-            if waited:
-                mine |= {"begun": True, "begun_at": at, "reason": "", "unaudited": "action.sent"}
+            mine: dict[str, Any] = {"holder": holder, "state": "intent", "may_send": entry["state"] == "waiting"}
+            if mine["may_send"]:
+                mine |= _sent_again(entry, at)
             seen = {"_id": order.entry_id, "state": entry["state"], "holder": entry.get("holder")}
             if (await self._entries.update_one(seen, {"$set": mine})).matched_count:
                 return _hold({**entry, **mine})
 
 
 _PATHS = {"service": "action.service", "operation": "action.operation"}
+
+
+def _sent_again(entry: Document, at: datetime) -> Document:
+    """Return what changes when a waiting entry is sent: for the first time, or once more because a human said so."""
+    if not entry["in_doubt"]:
+        return {"reason": "", "begun_at": at, "sent": [at], "unaudited": "action.sent"}
+    return {"reason": "", "sent": [*entry["sent"], at], "unaudited": _mark("action.sent", len(entry["sent"]))}
 
 
 def _entry(order: Order, holder: str, at: datetime) -> Document:
@@ -222,7 +234,7 @@ def _entry(order: Order, holder: str, at: datetime) -> Document:
         "approval_id": order.approval_id,
         "key": order.key,
         "action": order.action.model_dump(),
-        "begun": False,
+        "sent": [],
         "begun_at": at,
         "holder": holder,
         "may_send": True,

@@ -96,6 +96,10 @@ class Runs:
             return None
         return run.model_copy(update={"status": status, "updated_at": at, "reply": reply, "error": error})
 
+    async def amend(self, run: Run, reply: dict[str, Any]) -> None:
+        """Put another reply in the place of the one that a run which has ended left."""
+        await self._runs.update_one({"_id": run.run_id, "status": run.status}, {"$set": {"reply": reply}})
+
 
 def _owned(owner: str | None) -> dict[str, str]:
     return {} if owner is None else {"owner": owner}

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from domain.actions import Action, Frozen
+from domain.actions import Action, Frozen, Result
 from domain.canonical import digest, parsed
 from domain.conversation import Notice
 from domain.experiments import Scalar
@@ -85,10 +85,8 @@ def _action_shown(run: Run, action: Action, state: State) -> dict[str, Any]:
         "effect": action.effect,
         "reversibility": action.reversibility,
         "origins": action.origins,
-        "status": result.outcome if result else "awaiting_approval" if run.status in ACTIVE else "cancelled",
-        "http_status": result.http_status if result else None,
-        "duration_ms": round(result.duration_ms, 1) if result else None,
-        "result": result.body if result else None,
+        "status": "awaiting_approval" if run.status in ACTIVE else "cancelled",
+        **_came(result),
         "approval_id": verdict.get("approval_id"),
     }
 
@@ -109,6 +107,22 @@ def reply_shown(
         "approvals": approvals,
         "sources": state.get("sources", []),
         "degraded": [*state.get("notices", []), *(notice.model_dump() for notice in standing)],
+    }
+
+
+def amended(reply: dict[str, Any], result: Result) -> dict[str, Any] | None:
+    """Return a reply with what came of one of its actions after it was given; None where it says so already."""
+    came = _came(result)
+    actions = [each | came if each["action_id"] == result.action_id else each for each in reply.get("actions", [])]
+    return {**reply, "actions": actions} if actions != reply.get("actions", []) else None
+
+
+def _came(result: Result | None) -> dict[str, Any]:
+    return {
+        **({"status": result.outcome} if result else {}),
+        "http_status": result.http_status if result else None,
+        "duration_ms": round(result.duration_ms, 1) if result else None,
+        "result": result.body if result else None,
     }
 
 

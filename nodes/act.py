@@ -50,7 +50,8 @@ async def act(released: Released, config: RunnableConfig, *, sender: "Sender") -
             requester=released["requester"],
             approval_id=released["approval_id"],
         )
-        result = await sender.carry_out(order, tell=config.get("configurable", {}).get("__on_wait") or _nobody)
+        tell = config.get("configurable", {}).get("__on_wait")
+        result = await (sender.carry_out(order, tell=tell) if tell else sender.carry_out(order))
     return {"results": {action.action_id: result.model_dump()}}
 
 
@@ -93,7 +94,7 @@ class Sender:
         except ServiceError as error:
             return _came(action, "failed", error)
 
-    async def carry_out(self, order: Order, *, tell: Tell) -> Result:
+    async def carry_out(self, order: Order, *, tell: Tell = lambda _, __: None) -> Result:
         """Send the action unless policy, clock or approval forbid it by now, and return what came of it.
 
         An approved action waits for a service whose circuit is open. Raises `StoreUnavailable` where somebody else is
@@ -109,6 +110,11 @@ class Sender:
             tell(order.action.action_id, outcome.reason)
             await asyncio.sleep(outcome.seconds)
             tell(order.action.action_id, "")
+
+    async def looked_up(self, action: Action, *, key: str) -> Result | None:
+        """Return what the service's records have of an action under a key, None for nothing, else `unknown`."""
+        lookup = self.toolbox.lookup(action)
+        return await self._asked(action, lookup, key) if lookup else _came(action, "unknown", None)
 
     async def _refusal(self, order: Order) -> Refusal | None:
         """Look at the world again: what was allowed when it was decided may not be allowed now."""
@@ -134,7 +140,8 @@ class Sender:
         return await self.ledger.refuse(order, _said(order.action, "denied", refusal.reason), at=self.clock())
 
     async def _attempted(self, order: Order, hold: Hold, refusal: Refusal | None) -> Result | Postponed:
-        if refusal is None and hold.may_send:
+        can_ask = self.toolbox.lookup(order.action) and not self.toolbox.honours_key(order.action)
+        if refusal is None and hold.may_send and not (hold.in_doubt and can_ask):
             return await self._sent(order, hold)
         return await self._resolved(order, hold, refusal, None)
 
@@ -167,14 +174,17 @@ class Sender:
         if refusal is None and self.toolbox.honours_key(action) and self.clock() < hold.begun_at + KEY_LASTS:
             return await self._finish(hold, await self._resent(action, hold, error), "resend")
         if lookup := self.toolbox.lookup(action):
-            found = await self._looked_up(action, lookup, hold)
+            found = await self._asked(action, lookup, hold.key)
             if isinstance(found, Result):
                 return await self._finish(hold, found, "none" if found.outcome == "unknown" else "lookup")
             if refusal is None and sends < MOST_SENDS:
                 unsent = hold.model_copy(update={"may_send": True, "in_doubt": False})
                 return await self._sent(order, unsent, sends=sends + 1)
             return await self._finish(hold, _not_applied(action, refusal, error), "lookup")
-        return await self._finish(hold, _came(action, "unknown", error), "none")
+        unknown = _came(action, "unknown", error)
+        if refusal:
+            unknown = unknown.model_copy(update={"body": f"{unknown.body} {refusal.reason}"})
+        return await self._finish(hold, unknown, "none")
 
     async def _resent(self, action: Action, hold: Hold, error: ServiceError | None) -> Result:
         """Send it again under the same key, until the service says what came of it or time is up."""
@@ -192,12 +202,12 @@ class Sender:
             return _came(action, "failed", refused)
         return _came(action, "unknown", error)
 
-    async def _looked_up(self, action: Action, lookup: Lookup, hold: Hold) -> Result | None:
+    async def _asked(self, action: Action, lookup: Lookup, key: str) -> Result | None:
         """Ask the service for it: return what it has, None for nothing, or `unknown` where it does not tell."""
         began, error = self.time(), None
         async for _ in self._tries(lookup.settled_after_seconds + self.resolve_seconds, longest=1.0):
             try:
-                if found := await self.toolbox.look_up(action, lookup, idempotency_key=hold.key):
+                if found := await self.toolbox.look_up(action, lookup, idempotency_key=key):
                     return found
             except ServiceError as silent:
                 error = silent
@@ -232,10 +242,6 @@ class Sender:
         for of in ("claimed", "unknown"):
             if of != to and await self.approvals.advance(order.approval_id, of=of, to=to):
                 return
-
-
-def _nobody(_: str, __: str) -> None:
-    """Tell nobody."""
 
 
 def _is_conclusive(error: ServiceError) -> bool:

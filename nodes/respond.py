@@ -36,7 +36,13 @@ async def respond(state: State, *, window_chars: int, summary_chars: int) -> Upd
 
 
 def _remembered(action: Action, state: State) -> Message:
-    result = result_of(state, action.action_id) or Result(action_id=action.action_id, outcome="unknown")
+    return remembered(
+        action, result_of(state, action.action_id) or Result(action_id=action.action_id, outcome="unknown")
+    )
+
+
+def remembered(action: Action, result: Result) -> Message:
+    """Return what a thread remembers of an action and of what came of it."""
     entry: dict[str, Any] = {
         "service": action.service,
         "operation": action.operation,
