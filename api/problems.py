@@ -23,12 +23,17 @@ STATUS: dict[type[errors.OrchestrationError], int] = {
     errors.InvalidArguments: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.NotEligible: 403,
+    errors.EditDenied: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.ApprovalPending: 409,
     errors.ThreadBusy: 409,
     errors.AlreadyDecided: 409,
     errors.AlreadyReconciled: 409,
+    errors.AlreadyVoted: 409,
+    errors.DigestChanged: 409,
+    errors.KeyReused: 409,
     errors.Duplicate: 409,
     errors.Outdated: 412,
     errors.VersionNeeded: 428,
@@ -62,14 +67,23 @@ def problem(
     status: int, name: str, detail: str, *, extra: dict[str, Any] | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """Return a problem document; its `type` is `/problems/{name}` and does not change."""
-    body = {
+    body = _document(status, name, detail, extra)
+    return JSONResponse(body, status, {**HEADERS.get(status, {}), **(headers or {})}, MEDIA_TYPE)
+
+
+def problem_of(error: errors.OrchestrationError) -> dict[str, Any]:
+    """Return an error's problem document, for an answer that tells of several."""
+    return _document(status_of(type(error)), name_of(type(error)), error.detail, error.extra)
+
+
+def _document(status: int, name: str, detail: str, extra: dict[str, Any] | None) -> dict[str, Any]:
+    return {
         "type": f"/problems/{name}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         **(extra or {}),
     }
-    return JSONResponse(body, status, {**HEADERS.get(status, {}), **(headers or {})}, MEDIA_TYPE)
 
 
 def name_of(error: type[errors.OrchestrationError]) -> str:

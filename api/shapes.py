@@ -7,10 +7,10 @@ from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from domain.actions import Origin, Reversibility
-from domain.approvals import ApprovalState, Verdict
+from domain.approvals import ApprovalState, ServiceHealth, Verdict, Vote
 from domain.conversation import Notice
 from domain.experiments import AttributeName, Scalar
-from domain.policy import RiskLevel
+from domain.policy import OnExpiry, RiskLevel
 from domain.runs import RunStatus
 
 LARGEST = 2**53 - 1
@@ -57,18 +57,6 @@ class MessageIn(Given):
     on_pending: Literal["reject", "cancel"] = "reject"
 
 
-class VerdictIn(Given):
-    """A human's decision."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"approved": True, "approver_id": 1, "approval_notes": "ok"}]}
-    )
-
-    approved: Annotated[bool, Field(strict=True)]
-    approver_id: Id
-    approval_notes: str = Field("", max_length=4_000)
-
-
 class OrchestrationsIn(Given):
     """Which runs to list."""
 
@@ -76,16 +64,6 @@ class OrchestrationsIn(Given):
     user_id: Number | None = None
     session_id: Name | None = None
     before: Text | None = Field(None, description="The `next` of the page before")
-    limit: Limit = 20
-
-
-class ApprovalsIn(Given):
-    """Which approvals to list."""
-
-    orchestration_id: Text | None = None
-    approval_type: Text | None = None
-    risk_level: RiskLevel | None = None
-    skip: int = Field(0, ge=0, le=1_000_000, description="How many to leave out")
     limit: Limit = 20
 
 
@@ -111,10 +89,15 @@ class ActionOut(BaseModel):
     duration_ms: float | None
     result: str | None
     approval_id: str | None
+    edited: bool
 
 
 class ApprovalOut(BaseModel):
-    """A request to humans. `arguments` are exactly what is sent when it is approved."""
+    """A request to humans: what the control plane knows, and apart from it, in `model_words`, what the model said.
+
+    `arguments` are exactly what is sent when it is approved, `digest` names that action. `service_health` is how the
+    service was when humans were asked.
+    """
 
     request_id: str
     orchestration_id: str
@@ -124,24 +107,36 @@ class ApprovalOut(BaseModel):
     proposed_action: str
     action: dict[str, Any]
     arguments: dict[str, Any]
+    digest: str
     risk_level: RiskLevel
     risk_score: float
     policy_rule: str
     policy_version: str
     reason: str
+    kind: Literal["graph", "external"]
     state: ApprovalState
+    quorum: int
+    groups: list[str]
+    requester_may_approve: bool
+    on_expiry: OnExpiry
+    escalate_to: list[str]
+    remind_after_seconds: list[int]
+    execute_within_seconds: int
+    delegates: list[str]
+    delegated_to: str | None
+    votes: list[Vote]
+    revision: int
+    original_digest: str
+    round: int
     created_at: datetime
     expires_at: datetime
+    execute_by: datetime | None
+    decided_at: datetime | None
+    seconds_to_decide: float | None
     verdict: Verdict | None
-
-
-class ApprovalsOut(BaseModel):
-    """A page of requests that wait, oldest first."""
-
-    approvals: list[ApprovalOut]
-    total: int
-    skip: int
-    limit: int
+    context: dict[str, Any]
+    service_health: ServiceHealth | None
+    model_words: str
 
 
 class OrchestrationOut(BaseModel):

@@ -17,6 +17,8 @@ from boot.policies import PolicyFile
 from boot.settings import Settings
 from boot.status import Status
 from boot.stores import Stores, open_stores
+from boot.vitals import Vitals
+from checkpoints.approval_queries import ApprovalStats
 from checkpoints.approvals import Approvals
 from checkpoints.audit import Audit
 from checkpoints.auditor import Auditor
@@ -28,6 +30,7 @@ from checkpoints.trials import Trials
 from domain.errors import ConfigurationError, StoreError
 from graph.afterwards import Afterwards
 from graph.build import build
+from graph.decisions import Decisions
 from graph.execution import Execution
 from graph.runs import Orchestrations
 from tools.services import Services
@@ -52,6 +55,9 @@ class Container:
     runs: Runs
     approvals: Approvals
     ledger: Ledger
+    approval_stats: ApprovalStats
+    decisions: Decisions
+    vitals: Vitals
     audit: Audit
     auditor: Auditor
     orchestrations: Orchestrations
@@ -100,6 +106,9 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             runs=opened.runs,
             approvals=opened.approvals,
             ledger=opened.ledger,
+            approval_stats=ApprovalStats(stores.database),
+            decisions=_decisions(opened, orchestrations),
+            vitals=opened.vitals,
             audit=audit,
             auditor=auditor,
             orchestrations=orchestrations,
@@ -156,6 +165,16 @@ async def _orchestrations(
     for care in (_tend(orchestrations, afterwards, auditor, opened.trials), opened.toolbox.warm()):
         stack.callback(tasks.create_task(care).cancel)
     return orchestrations, afterwards
+
+
+def _decisions(opened: Opened, orchestrations: Orchestrations) -> Decisions:
+    return Decisions(
+        approvals=opened.approvals,
+        orchestrations=orchestrations,
+        toolbox=opened.toolbox,
+        policies=opened.parts.policies,
+        clock=opened.parts.clock,
+    )
 
 
 def _keys(settings: Settings) -> Keys:

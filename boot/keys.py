@@ -1,4 +1,8 @@
-"""API keys: `name:role+role:sha256` in a setting, never the key itself. Run as a program it makes one."""
+"""API keys: `name:role+role:sha256` in a setting, never the key itself. Run as a program it makes one.
+
+Beside roles stand `@group` (the key belongs to this group of approvers) and `#7` (the key speaks for approver 7 alone):
+`eve:approver+@finance+#7:…`.
+"""
 
 import argparse
 import hashlib
@@ -6,13 +10,13 @@ import re
 import secrets
 import sys
 from collections.abc import Mapping
-from typing import cast
 
 from domain.errors import ConfigurationError, Unauthenticated
-from domain.principals import ANYONE, ROLES, Principal, Role
+from domain.principals import ANYONE, RESERVED, ROLES, Principal
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+WORD = re.compile(rf"{'|'.join(ROLES)}|@[A-Za-z0-9_.-]{{1,64}}|#[0-9]{{1,15}}")
 
 
 class Keys:
@@ -45,22 +49,38 @@ def parse_keys(text: str) -> Keys:
 def _entry(entry: str, number: int) -> tuple[str, Principal]:
     name, _, rest = entry.partition(":")
     roles, _, digest = rest.partition(":")
-    names = roles.split("+")
-    if not (NAME.fullmatch(name) and DIGEST.fullmatch(digest) and set(names) <= set(ROLES)):
+    words = roles.split("+")
+    wrong = not (NAME.fullmatch(name) and DIGEST.fullmatch(digest) and all(map(WORD.fullmatch, words)))
+    if wrong or name in RESERVED or not set(words) & set(ROLES):
         raise ConfigurationError(
-            f"API_KEYS: entry {number} is not `name:role+role:sha256` with roles of {', '.join(ROLES)}."
+            f"API_KEYS: entry {number} is not `name:role+role:sha256` with roles of {', '.join(ROLES)} (and, beside "
+            f"them, @group or #approver_id); {', '.join(sorted(RESERVED))} are no names."
         )
-    return digest, Principal(name=name, roles=frozenset(cast("list[Role]", names)))
+    return digest, _principal(name, words)
+
+
+def _principal(name: str, words: list[str]) -> Principal:
+    numbers = [int(word[1:]) for word in words if word.startswith("#")]
+    return Principal(
+        name=name,
+        roles=frozenset(role for role in ROLES if role in words),
+        groups=frozenset(word[1:] for word in words if word.startswith("@")),
+        approver_id=numbers[0] if numbers else None,
+    )
 
 
 def main() -> None:
     """Make a key, print it once, and print the entry for API_KEYS."""
     parser = argparse.ArgumentParser(prog="python -m boot.keys", description="Make an API key.")
     parser.add_argument("name", help="whom the key belongs to (letters, digits, _ . -)")
-    parser.add_argument("roles", nargs="+", choices=ROLES, help="what the holder may do")
+    parser.add_argument(
+        "roles", nargs="+", help=f"what the holder may do: {', '.join(ROLES)}; @group and #approver_id beside them"
+    )
     given = parser.parse_args()
-    if not NAME.fullmatch(given.name):
-        parser.error("the name may hold letters, digits and _ . - only")
+    if not all(map(WORD.fullmatch, given.roles)) or not set(given.roles) & set(ROLES):
+        parser.error(f"give at least one of {', '.join(ROLES)}, and beside it only @group and #approver_id")
+    if not NAME.fullmatch(given.name) or given.name in RESERVED:
+        parser.error("the name may hold letters, digits and _ . - only, and is not one the server uses itself")
     key = secrets.token_urlsafe(32)
     digest = hashlib.sha256(key.encode()).hexdigest()
     sys.stdout.write(

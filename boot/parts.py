@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from boot.policies import PolicyFile, open_policy
 from boot.settings import Settings
+from boot.vitals import Vitals
 from checkpoints.approvals import Approvals
 from checkpoints.breakers import Breakers, open_breakers
 from checkpoints.collections import Database
@@ -44,6 +45,7 @@ class Opened:
     toolbox: Toolbox
     breakers: Breakers
     policies: PolicyFile
+    vitals: Vitals
     model: TunableModel
     trials: Trials
 
@@ -82,7 +84,7 @@ async def open_parts(
     services = await stack.enter_async_context(
         open_services(configured, data_dir=data_dir, bounds=bounds, now=clock, breaker_of=breakers.of)
     )
-    toolbox = Toolbox(services)
+    toolbox, vitals = Toolbox(services), Vitals(services, breakers)
     model = await _model(stack, settings)
     trials = await open_trials(database, clock=clock)
     parts = Parts(
@@ -94,6 +96,7 @@ async def open_parts(
         approvals=approvals,
         ledger=ledger,
         clock=clock,
+        vitals=vitals,
         max_steps=settings.max_steps,
         error_handling=settings.enable_error_handling,
         window_chars=settings.window_chars,
@@ -109,6 +112,7 @@ async def open_parts(
         toolbox=toolbox,
         breakers=breakers,
         policies=policies,
+        vitals=vitals,
         model=model,
         trials=trials,
     )

@@ -4,7 +4,8 @@ A store that records a fact sets `unaudited` to the fact's name in the same atom
 are either both there or neither is. The auditor finds the marked records (a partial index holds them alone), derives
 every fact from what the record says, appends those that the log lacks, and removes the mark if it is still the one it
 saw. Killed in between, it finds the mark again; the fact's `event_id`, made of its name and the record's id, keeps it
-from being logged twice. A record has each fact once at most, therefore a mark never comes back.
+from being logged twice. A mark of the ledger never comes back, for it is numbered; an approval's may (two votes), and
+is removed from the version alone that was read.
 """
 
 import asyncio
@@ -15,16 +16,15 @@ from typing import Any, Final
 
 import structlog
 
+from checkpoints.approval_facts import facts_of_approval
 from checkpoints.audit import Audit
 from checkpoints.collections import Collection, Database, Document
+from domain.approvals import NOBODY
 from domain.audit import Fact
 from domain.canonical import JSON, canonical
 from domain.errors import InvalidInput
 
 log = structlog.get_logger(__name__)
-
-NOBODY: Final = "server"
-"""The actor of what nobody did, such as an approval that expired."""
 
 _MARKED: Final[dict[str, Any]] = {"unaudited": {"$exists": True}}
 
@@ -63,7 +63,7 @@ class Auditor:
                 facts = _read(decided, lambda each: facts_of_approval(each, noticed_at=self._clock()))
                 facts += _read(sent, lambda each: facts_of_action(each, actor=requesters.get(each["run_id"], NOBODY)))
                 await self._log(facts)
-                await _unmark(self._approvals, decided, facts)
+                await _unmark_versions(self._approvals, decided, facts)
                 await _unmark(self._ledger, sent, facts)
 
     async def _log(self, facts: list[Fact]) -> None:
@@ -96,35 +96,12 @@ async def _unmark(records: Collection, seen: list[Document], logged: list[Fact])
             await records.update_one(seen_mark, {"$unset": {"unaudited": ""}})
 
 
-def facts_of_approval(record: Document, *, noticed_at: datetime) -> Iterator[Fact]:
-    """Yield what an approval's record says was decided."""
-    if verdict := record["verdict"]:
-        said: dict[str, JSON] = {key: verdict[key] for key in ("approver_id", "approval_notes")}
-        outcome = "approved" if verdict["approved"] else "rejected"
-        yield _decision(record, "decided", verdict["decided_by"], verdict["decided_at"], outcome, said)
-    if record["state"] == "expired":
-        yield _decision(record, "expired", NOBODY, record["expires_at"], "expired", {})
-    if record["state"] == "execution_expired":
-        yield _decision(record, "execution_expired", NOBODY, record["execute_by"], "execution_expired", {})
-    if record["state"] == "cancelled":
-        by = record.get("cancelled_by") or NOBODY
-        yield _decision(record, "cancelled", by, record.get("cancelled_at") or noticed_at, "cancelled", {})
-
-
-def _decision(record: Document, name: str, actor: str, at: datetime, outcome: str, said: dict[str, JSON]) -> Fact:
-    about: dict[str, JSON] = {key: record[key] for key in ("approval_type", "policy_rule", "proposed_action")}
-    return Fact(
-        event_id=f"approval.{name}/{record['_id']}",
-        event=f"approval.{name}",
-        at=at,
-        actor=actor,
-        orchestration_id=record["orchestration_id"],
-        request_id=record["_id"],
-        action_id=record["action"]["action_id"],
-        digest=record["action"]["digest"],
-        outcome=outcome,
-        details=canonical({**about, **said}),
-    )
+async def _unmark_versions(records: Collection, seen: list[Document], logged: list[Fact]) -> None:
+    known = {(fact.request_id, fact.event) for fact in logged}
+    for each in seen:
+        if (each["_id"], each["unaudited"]) in known:
+            version = {"_id": each["_id"], "version": each.get("version"), "unaudited": each["unaudited"]}
+            await records.update_one(version, {"$unset": {"unaudited": ""}})
 
 
 def facts_of_action(entry: Document, *, actor: str) -> Iterator[Fact]:

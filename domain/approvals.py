@@ -30,11 +30,23 @@ type ApprovalState = Literal[
     "execution_expired",
 ]
 type Happening = Literal[
-    "voted", "edited", "delegated", "escalated", "reminded", "decided", "expired", "superseded", "execution_expired"
+    "voted",
+    "edited",
+    "delegated",
+    "escalated",
+    "reminded",
+    "decided",
+    "expired",
+    "cancelled",
+    "superseded",
+    "execution_expired",
 ]
 
 RELEASED: tuple[ApprovalState, ...] = ("approved", "claimed", "executed", "failed", "unknown")
 """States in which a human said yes, and the yes still stands."""
+
+OVER: tuple[ApprovalState, ...] = ("expired", "cancelled", "superseded", "execution_expired")
+"""States that no human's word led to, though there may have been one."""
 
 NOBODY = "server"
 """Who did what nobody did, such as letting a request expire."""
@@ -79,7 +91,7 @@ class Step(Frozen):
     Args:
         by: The principal, or `server`.
         approver_id: The person, where there was one.
-        digest: Of the action as it was after the step.
+        digest: Of the action as it was after the step; empty where nobody looked at it.
         said: What belongs to the step: the verdict and notes of a vote, the arguments of an edit, whom it went to.
     """
 
@@ -87,7 +99,7 @@ class Step(Frozen):
     at: datetime
     by: str
     approver_id: int | None = None
-    digest: str
+    digest: str = ""
     said: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -118,7 +130,7 @@ class Approval(Frozen):
         quorum: How many different people have to say yes to the present action.
         groups: Whose members decide; of none given, every approver.
         delegates: Who decides beside them, because somebody who may decide asked for it: `group:…` or `approver:…`.
-        delegators: The people who gave their vote away, by `approver_id`.
+        delegators: The people who gave their vote away, by every name `domain.deciding.names` knows them by.
         delegated_to: The last of the delegates.
         votes: The verdicts on the present action, in the order given.
         revision: How often the action was edited.
@@ -157,7 +169,7 @@ class Approval(Frozen):
     expires_in_seconds: int | None = None
     execute_within_seconds: int = DAY
     delegates: tuple[str, ...] = ()
-    delegators: tuple[int, ...] = ()
+    delegators: tuple[str, ...] = ()
     delegated_to: str | None = None
     votes: tuple[Vote, ...] = ()
     revision: int = 0
@@ -182,17 +194,41 @@ class Approval(Frozen):
         """Whether the run ends with it, because nobody decided and the rule says so."""
         return self.state == "expired" and self.on_expiry == "cancel" and self.kind == "graph"
 
+    @property
+    def user_id(self) -> str:
+        """The number of the user who asked, as text."""
+        return self.requester.rpartition("/")[2]
+
     def shown(self) -> dict[str, Any]:
         """Return the record as people and programs see it: JSON, with the canonical arguments in full."""
-        record = self.model_dump(mode="json", exclude={"owner", "version", "expires_in_seconds", "delegators"})
+        record = self.model_dump(mode="json", exclude=HIDDEN)
         record["arguments"] = parsed(self.action.arguments)
         record["digest"] = self.action.digest
         return record
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return what happened so far, as JSON."""
+        return [step.model_dump(mode="json") for step in self.trail]
 
     def decided(self) -> dict[str, Any]:
         """Return the record as the decision left it, whatever has come of the action since: the same at every call."""
         said_yes = self.verdict is not None and self.verdict.approved
         return {**self.shown(), "state": "approved" if said_yes else "rejected"}
+
+    def as_left_by(self, verdict: Verdict) -> dict[str, Any]:
+        """Return the record as this person's vote left it, whatever others have said since."""
+        if self.verdict is not None and self.verdict.agrees_with(verdict):
+            return self.decided()
+        place = next(number for number, vote in enumerate(self.votes, 1) if vote.agrees_with(verdict))
+        then = {"votes": self.votes[:place], "state": "pending", **UNDECIDED}
+        return self.model_copy(update=then).shown()
+
+
+HIDDEN = {"owner", "version", "expires_in_seconds", "delegators", "trail", "remind_at"}
+"""What a record holds for the server alone, or shows elsewhere."""
+
+UNDECIDED: dict[str, None] = dict.fromkeys(("verdict", "execute_by", "decided_at", "seconds_to_decide"))
+"""What only a decision fills in."""
 
 
 def request_id_of(*, run_id: str, action: Action) -> str:

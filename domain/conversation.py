@@ -48,10 +48,15 @@ class Notice(Frozen):
 
 
 class Done(Frozen):
-    """One action of this run and what came of it, as the model is told."""
+    """One action of this run and what came of it, as the model is told.
+
+    Args:
+        edited: Whether a human changed the arguments that the model had proposed.
+    """
 
     action: Action
     result: Result
+    edited: bool = False
 
 
 class Tuning(Frozen):

@@ -6,11 +6,16 @@ OrchestrationError
 │   └── InvalidPolicy            a policy is refused whole
 ├── Unauthenticated              no key, or one we do not know
 ├── Forbidden                    the caller's role does not allow it
+│   ├── NotEligible              somebody else has to decide this request
+│   └── EditDenied               policy denies the action as it was edited
 ├── NotFound                     it does not exist, or belongs to somebody else
 ├── Conflict                     it contradicts what is already recorded
 │   ├── ApprovalPending          the thread waits for a human
 │   ├── ThreadBusy               the thread has a run under way
 │   ├── AlreadyDecided           somebody decided otherwise before
+│   │   └── AlreadyVoted         the same person said otherwise before
+│   ├── DigestChanged            the request holds another action than the human saw
+│   ├── KeyReused                the same Idempotency-Key came with another request
 │   ├── AlreadyReconciled        the action's outcome is known, or was reconciled otherwise
 │   ├── Outdated                 it changed since the caller read it
 │   └── Duplicate                a unique index refused a second one
@@ -73,6 +78,14 @@ class Forbidden(OrchestrationError):
     """The caller is known, but its role does not allow this."""
 
 
+class NotEligible(Forbidden):
+    """Somebody else has to decide this request: its groups, its requester or a delegation say who may not."""
+
+
+class EditDenied(Forbidden):
+    """Policy denies the action as it was edited; the request stays as it was."""
+
+
 class NotFound(OrchestrationError):
     """The thing does not exist, or belongs to somebody else: the caller cannot tell which."""
 
@@ -103,6 +116,18 @@ class Outdated(Conflict):
 
 class VersionNeeded(OrchestrationError):
     """The request must say which version it changes: send `If-Match` with the `ETag` that was read."""
+
+
+class AlreadyVoted(AlreadyDecided):
+    """The same person has said otherwise before; one person counts once."""
+
+
+class DigestChanged(Conflict):
+    """The request holds another action than the one the human saw: look again, and send its digest."""
+
+
+class KeyReused(Conflict):
+    """The same `Idempotency-Key` came with another request before."""
 
 
 class Duplicate(Conflict):

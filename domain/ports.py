@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.actions import Action, Call, Lookup, Operation, Result
-from domain.approvals import Approval, Verdict
+from domain.approvals import Approval, ServiceHealth, Verdict
 from domain.assignment import Who
 from domain.canonical import JSON
 from domain.conversation import Decision, Notice, OnToken, Passage, Turn
@@ -83,6 +83,14 @@ class Policies(Protocol):
         ...
 
 
+class Vitals(Protocol):
+    """How the services are."""
+
+    async def of(self, service: str) -> ServiceHealth:
+        """Return how a service is, a few seconds ago at most."""
+        ...
+
+
 class Approvals(Protocol):
     """Requests to humans, as the graph uses them."""
 
@@ -90,8 +98,16 @@ class Approvals(Protocol):
         """Record a request unless it is there, and return the record."""
         ...
 
+    async def get(self, request_id: str) -> Approval:
+        """Return the record; raises `NotFound`."""
+        ...
+
     async def settle(self, request_id: str, verdict: Verdict) -> Approval:
-        """Record a verdict unless there is one, and return the record."""
+        """Record a verdict if it counts, and return the record."""
+        ...
+
+    async def lapse(self, request_id: str, now: datetime) -> Approval:
+        """Let the clock have its say, and return the record."""
         ...
 
     async def claim(self, request_id: str, *, action_digest: str, at: datetime) -> Approval:

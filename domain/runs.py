@@ -88,6 +88,7 @@ def _action_shown(run: Run, action: Action, state: State) -> dict[str, Any]:
         "status": "awaiting_approval" if run.status in ACTIVE else "cancelled",
         **_came(result),
         "approval_id": verdict.get("approval_id"),
+        "edited": verdict.get("edited", False),
     }
 
 

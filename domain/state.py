@@ -60,6 +60,7 @@ class State(TypedDict, total=False):
     results: Annotated[dict[str, Entry], merged]
     notices: list[Entry]
     text: str
+    said: str
     answered_by: str
     reply: str
     sources: list[Entry]
@@ -82,6 +83,7 @@ class Update(TypedDict, total=False):
     results: dict[str, Entry] | None
     notices: list[Entry]
     text: str
+    said: str
     answered_by: str
     reply: str
     sources: list[Entry]

@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from domain.ports import Approvals, Knowledge, Ledger, Model, Policies, Toolbox, Variants
+from domain.ports import Approvals, Knowledge, Ledger, Model, Policies, Toolbox, Variants, Vitals
 from domain.state import Input, Output, State
 from graph.edges import after_plan, after_review
 from nodes.act import Sender, act
@@ -41,6 +41,7 @@ class Parts:
         window_chars: Budget of the conversation's working window, in characters.
         summary_chars: Budget of the running summary, in characters.
         resolve_seconds: How long a doubtful outcome of an action is inquired into before it is `unknown`.
+        vitals: How the services are; None where nobody is told.
     """
 
     model: Model
@@ -51,6 +52,7 @@ class Parts:
     approvals: Approvals
     ledger: Ledger
     clock: Callable[[], datetime]
+    vitals: Vitals | None = None
     max_steps: int
     error_handling: bool
     window_chars: int
@@ -87,7 +89,10 @@ def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Gra
             error_handling=parts.error_handling,
         ),
     )
-    graph.add_node("review", partial(review, policies=parts.policies, approvals=parts.approvals, clock=parts.clock))
+    graph.add_node(
+        "review",
+        partial(review, policies=parts.policies, approvals=parts.approvals, clock=parts.clock, vitals=parts.vitals),
+    )
     graph.add_node("gate", gate)
     graph.add_node("act", partial(act, sender=parts.sender))
     graph.add_node("respond", partial(respond, window_chars=parts.window_chars, summary_chars=parts.summary_chars))

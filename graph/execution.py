@@ -78,6 +78,8 @@ class Execution:
         values = await (self._goes_on(live) if message is None else self._segment(live, {"message": message}))
         while gates := {each.value["approval_id"]: each.id for each in values["__interrupt__"]}:
             asked = [each for each in await self.approvals.of_run(live.run.run_id) if each.request_id in gates]
+            if any(each.ends_run for each in asked):
+                raise Stopped
             if waiting := [each for each in asked if each.state == "pending"]:
                 return await self._leave(live, "awaiting_approval", values, waiting)
             values = await self._segment(

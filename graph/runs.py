@@ -11,6 +11,7 @@ from typing import Literal
 import structlog
 
 from checkpoints.locks import BUSY, Lease, Leases, lapsed, writing_under
+from domain.approvals import NOBODY
 from domain.errors import (
     ApprovalPending,
     Conflict,
@@ -151,10 +152,11 @@ class Orchestrations:
         self._begin_waking(run_id, wait_seconds=None)
 
     async def expire(self) -> None:
-        """Expire the approvals that nobody decided in time, and let their runs go on without them."""
+        """Let the clock have its say on every approval, and let the runs of those that ended go on without them."""
         for request in await self._approvals.expire(self._clock()):
-            log.info("approval_expired", request_id=request.request_id, run_id=request.orchestration_id)
-            self.wake(request.orchestration_id)
+            log.info(f"approval_{request.state}", request_id=request.request_id, run_id=request.orchestration_id)
+            if request.kind == "graph":
+                self.wake(request.orchestration_id)
 
     async def catch_up(self) -> None:
         """Let every waiting run go on whose approvals were decided while nobody looked, or whose waking failed."""
@@ -179,7 +181,8 @@ class Orchestrations:
         return (self._clock() - run.updated_at).total_seconds() >= pause
 
     def dismiss(self) -> None:
-        """Let everybody go who reads a stream: the server stops, and they may come back with their last event's id."""
+        """Let everybody go who reads a stream or waits for a decision: the server stops, and they may come back."""
+        self._approvals.bell.dismiss()
         for live in self._lives.running():
             live.log.dismiss()
 
@@ -248,7 +251,10 @@ class Orchestrations:
         async with AsyncExitStack() as held:
             lease = await held.enter_async_context(self._locks.hold(run.thread_id, wait_seconds=wait_seconds))
             run = await self._runs.get(run_id)
-            if run.status in ACTIVE and not await self._waits(run):
+            asked = await self._approvals.of_run(run_id) if run.status == "awaiting_approval" else []
+            if any(each.ends_run for each in asked):
+                await self._withdraw(run, by=NOBODY)
+            elif run.status in ACTIVE and not any(each.state == "pending" for each in asked):
                 await self._go_on(run, lease, held)
 
     async def _go_on(self, run: Run, lease: Lease, held: AsyncExitStack) -> None:
@@ -264,11 +270,6 @@ class Orchestrations:
         elif taken := await self._runs.take(run, at=self._clock()):
             log.info("run_picked_up", run_id=run.run_id, thread_id=run.thread_id, attempt=taken.attempt)
             self._set_going(taken, lease, held.pop_all(), None)
-
-    async def _waits(self, run: Run) -> bool:
-        if run.status == "running":
-            return False
-        return any(each.state == "pending" for each in await self._approvals.of_run(run.run_id))
 
     async def _admit(self, run: Run, asked: Asked) -> Run | None:
         """Record the run as its thread's active one, or return the one that a crash left in the middle."""

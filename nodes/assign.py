@@ -46,6 +46,7 @@ async def assign(state: State, config: RunnableConfig, *, variants: Variants) ->
         "results": None,
         "notices": [each.model_dump() for each in notices],
         "text": "",
+        "said": "",
         "answered_by": "",
         "reply": "",
         "sources": [],

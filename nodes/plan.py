@@ -16,6 +16,9 @@ from domain.variants import config_of, given_of, use_of, used
 
 log = structlog.get_logger(__name__)
 
+SAID_CHARS = 4_000
+"""How much is kept of what the model says beside its calls: an approver sees it, marked as the model's own words."""
+
 
 async def plan(
     state: State,
@@ -60,6 +63,7 @@ async def plan(
         update["variants"] = _exposed(state, decision, turn)
     if not decision.calls:
         return {**update, "text": decision.text}
+    update["said"] = decision.text[:SAID_CHARS]
     return {**update, **_proposed(state, turn, decision.calls, toolbox, policies.current().version)}
 
 
@@ -88,7 +92,7 @@ def _turn(state: State, toolbox: Toolbox, wanted: VariantConfig) -> Turn:
         summary=state.get("summary", ""),
         passages=tuple(Passage(**entry) for entry in state["passages"]),
         operations=_offered(toolbox, wanted),
-        done=tuple(Done(action=action, result=result) for action, result in results if result),
+        done=tuple(_done(state, action, result) for action, result in results if result),
         tuning=wanted.tuning(),
     )
 
@@ -98,6 +102,11 @@ def _offered(toolbox: Toolbox, wanted: VariantConfig) -> tuple[Operation, ...]:
     if wanted.tools is None:
         return operations
     return tuple(each for each in operations if wanted.offers(each.service, each.name))
+
+
+def _done(state: State, action: Action, result: Result) -> Done:
+    edited = state.get("verdicts", {}).get(action.action_id, {}).get("edited", False)
+    return Done(action=action, result=result, edited=edited)
 
 
 def _notices(state: State, decision: Decision) -> list[dict[str, object]]:

@@ -7,12 +7,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.actions import Action
 from domain.approvals import RELEASED, Approval, Verdict, one_line, request_id_of
+from domain.deciding import next_reminder
 from domain.policy import Policy, Rule
-from domain.ports import Approvals, Policies
+from domain.ports import Approvals, Policies, Vitals
 from domain.state import Entry, State, Update, open_actions
 
 NOTE_CHARS = 4_000
-"""Longest note that comes with an answer; `VerdictIn` in `api/shapes.py` agrees."""
+"""Longest note that comes with an answer; `VerdictIn` in `api/approval_shapes.py` agrees."""
+
+ENDS = {
+    "expired": "Nobody decided in time.",
+    "execution_expired": "It was approved, and not sent in time.",
+    "superseded": "Another action has taken its place.",
+}
+"""What is said of a request that no human's word ended."""
 
 EXAMPLE = 'A yes reads {"approved": true, "approver_id": 1}.'
 
@@ -27,40 +35,58 @@ class Answer(BaseModel):
     approval_notes: str = Field("", max_length=NOTE_CHARS)
 
 
-async def review(state: State, *, policies: Policies, approvals: Approvals, clock: Callable[[], datetime]) -> Update:
+async def review(
+    state: State,
+    *,
+    policies: Policies,
+    approvals: Approvals,
+    clock: Callable[[], datetime],
+    vitals: Vitals | None = None,
+) -> Update:
     """Return a verdict for every open action: released, waits, denied, or what a human said.
 
     It runs before the gates and again after them: the second time it finds the humans' answers in the records. What was
-    asked once stays asked, whatever the policy says by then: nothing runs that somebody has said no to.
+    asked once stays asked, whatever the policy says by then: nothing runs that somebody has said no to. An action that
+    a human edited takes the place of the one proposed.
+
+    Args:
+        vitals: Tells how the services are, so that nobody is asked about one that is down without being told.
     """
     policy, before = policies.current(), state.get("verdicts", {})
-    verdicts = {}
+    verdicts, edited = {}, {}
     for action in open_actions(state):
         rule = policy.judge(action, requester=state["requester"])
-        if rule.then == "ask" or "approval_id" in before.get(action.action_id, {}):
-            verdicts[action.action_id] = await _asked(state, action, rule, policy, approvals, clock())
+        asked = before.get(action.action_id, {}).get("approval_id")
+        if rule.then == "ask" or asked:
+            request = asked or await _request(state, action, rule, policy, clock(), vitals)
+            record = await (approvals.get(request) if isinstance(request, str) else approvals.ask(request))
+            record = await _heard(state, record, approvals, clock())
+            verdicts[action.action_id] = _verdict_of(record)
+            edited[action.action_id] = record.action.model_dump()
         else:
             outcome = "released" if rule.then == "run" else "denied"
             verdicts[action.action_id] = {"outcome": outcome, "message": rule.reason, "rule": rule.name}
-    return {"verdicts": verdicts}
+    return {"verdicts": verdicts, "actions": [edited.get(each["action_id"], each) for each in state["actions"]]}
 
 
-async def _asked(
-    state: State, action: Action, rule: Rule, policy: Policy, approvals: Approvals, now: datetime
-) -> Entry:
-    request = _request(state, action, rule, policy, now)
-    record = await approvals.ask(request)
-    if record.state == "pending" and action.action_id in (answers := state.get("answers", {})):
-        record = await approvals.settle(record.request_id, _verdict(answers[action.action_id], now))
-        if record.state == "pending":  # the answer came too late, and asking again would never end
-            await approvals.advance(record.request_id, of="pending", to="expired")
-            record = await approvals.ask(request)
-    return {
+async def _heard(state: State, record: Approval, approvals: Approvals, now: datetime) -> Approval:
+    """Return the record with the answer that was given straight to the graph, if one was."""
+    answers = state.get("answers", {})
+    if record.state != "pending" or record.action.action_id not in answers:
+        return record
+    record = await approvals.settle(record.request_id, _verdict(answers[record.action.action_id], now))
+    # An answer that came too late leaves it to the clock: asking the same again would never end.
+    return await approvals.lapse(record.request_id, now)
+
+
+def _verdict_of(record: Approval) -> Entry:
+    verdict = {
         "outcome": _outcome(record),
         "approval_id": record.request_id,
         "message": _message(record),
         "rule": record.policy_rule,
     }
+    return {**verdict, "edited": True} if record.revision else verdict
 
 
 def _outcome(record: Approval) -> str:
@@ -70,8 +96,8 @@ def _outcome(record: Approval) -> str:
 
 
 def _message(record: Approval) -> str:
-    if record.state == "expired":
-        return "Nobody decided in time."
+    if record.state in ENDS:
+        return ENDS[record.state]
     return record.verdict.approval_notes if record.verdict else record.reason
 
 
@@ -89,7 +115,9 @@ def _wrong(place: tuple[int | str, ...], message: str) -> str:
     return f"{'.'.join(map(str, place))}: {message}" if place else "the answer is not an object"
 
 
-def _request(state: State, action: Action, rule: Rule, policy: Policy, now: datetime) -> Approval:
+async def _request(
+    state: State, action: Action, rule: Rule, policy: Policy, now: datetime, vitals: Vitals | None
+) -> Approval:
     return Approval(
         request_id=request_id_of(run_id=state["run_id"], action=action),
         orchestration_id=state["run_id"],
@@ -112,6 +140,9 @@ def _request(state: State, action: Action, rule: Rule, policy: Policy, now: date
         remind_after_seconds=rule.remind_after_seconds,
         expires_in_seconds=rule.expires_in_seconds,
         execute_within_seconds=rule.execute_within_seconds,
+        model_words=state.get("said", ""),
+        service_health=await vitals.of(action.service) if vitals else None,
         created_at=now,
+        remind_at=next_reminder(rule.remind_after_seconds, since=now, now=now),
         expires_at=now + timedelta(seconds=rule.expires_in_seconds),
     )

@@ -5,7 +5,9 @@ from typing import Any
 
 from domain.actions import Action, Result
 from domain.approvals import Approval, Verdict
+from domain.deciding import Person
 from domain.ledger import Order
+from domain.principals import ANYONE, Principal
 from domain.runs import Run
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -52,7 +54,7 @@ def result(name: str, **more: Any) -> Result:
 
 
 def request(
-    name: str, *, run_id: str = "run_1", owner: str = "ann", at: datetime = NOON, lasts: float = 60
+    name: str, *, run_id: str = "run_1", owner: str = "ann", at: datetime = NOON, lasts: float = 60, **more: Any
 ) -> Approval:
     return Approval(
         request_id=name,
@@ -70,8 +72,19 @@ def request(
         reason="Money leaves the company.",
         created_at=at,
         expires_at=at + timedelta(seconds=lasts),
+        **more,
     )
 
 
-def verdict(*, approved: bool = True, approver_id: int = 1, at: datetime = NOON) -> Verdict:
-    return Verdict(approved=approved, approver_id=approver_id, decided_by="bob", decided_at=at)
+def verdict(*, approved: bool = True, approver_id: int = 1, at: datetime = NOON, by: str = "bob") -> Verdict:
+    return Verdict(approved=approved, approver_id=approver_id, decided_by=by, decided_at=at)
+
+
+def person(number: int, *groups: str, key: str = "", vouched: bool = False) -> Person:
+    """Return somebody who decides; without a name for the key, a caller of a server without keys."""
+    if not key:
+        return Person(principal=ANYONE, approver_id=number)
+    principal = Principal(
+        name=key, roles=frozenset({"approver"}), groups=frozenset(groups), approver_id=number if vouched else None
+    )
+    return Person(principal=principal, approver_id=number)

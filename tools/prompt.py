@@ -170,6 +170,8 @@ def _told(done: Done) -> str:
     told: dict[str, JSON] = {"operation": done.action.operation, "outcome": result.outcome}
     if result.http_status is not None:
         told["http_status"] = result.http_status
+    if done.edited:
+        told["note"] = "A human changed the arguments before it was sent; they are shown as they were sent."
     return fenced("result", {**told, "body": _value(result.body)})
 
 

@@ -1,0 +1,214 @@
+"""Decisions: what humans do with a request, each one atomic step on its record; the run behind it goes on by itself."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from checkpoints.approvals import Approvals
+from domain.actions import Action, Call
+from domain.approvals import Approval, Verdict
+from domain.canonical import JSON, canonical, digest, parsed
+from domain.deciding import Person, delegated, edited, may_edit, voted
+from domain.errors import InvalidInput, KeyReused
+from domain.policy import RiskLevel
+from domain.ports import Policies, Toolbox
+from domain.principals import Principal
+from graph.runs import Orchestrations
+
+EXTERNAL = "external"
+"""The service and the policy rule that requests of other systems name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What somebody said about a request.
+
+    Args:
+        edited_arguments: What the action is to be sent with instead.
+        digest: Of the action as the human saw it.
+    """
+
+    approver_id: int
+    approved: bool
+    approval_notes: str = ""
+    edited_arguments: dict[str, JSON] | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What another system asks humans about.
+
+    Args:
+        proposed_action: Words, or an object, exactly as they are shown and digested.
+        idempotency_key: The same key with the same request asks once.
+    """
+
+    orchestration_id: str
+    approval_type: str
+    proposed_action: JSON
+    risk_level: RiskLevel
+    risk_score: float
+    requester_id: str
+    expires_in_seconds: int
+    context: dict[str, JSON] = field(default_factory=dict)
+    quorum: int = 1
+    groups: tuple[str, ...] = ()
+    requester_may_approve: bool = True
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """Where humans and other systems meet the records."""
+
+    approvals: Approvals
+    orchestrations: Orchestrations
+    toolbox: Toolbox
+    policies: Policies
+    clock: Callable[[], datetime]
+
+    async def decide(self, request_id: str, said: Said, *, by: Principal) -> tuple[Approval, Verdict]:
+        """Record a verdict, after an edit where one comes with it, and return the record and the verdict.
+
+        Raises `NotFound`, `NotEligible`, `DigestChanged`, `AlreadyDecided`, and with an edit what `edit` raises.
+        """
+        if said.edited_arguments is not None and not said.approved:
+            raise InvalidInput("A rejection cannot carry edited arguments: approve them, or reject the action.")
+        who, now = Person(principal=by, approver_id=said.approver_id), self.clock()
+        verdict = Verdict(
+            approved=said.approved,
+            approver_id=said.approver_id,
+            approval_notes=said.approval_notes,
+            decided_by=by.name,
+            decided_at=now,
+        )
+
+        def decided(record: Approval) -> Approval:
+            after, seen = record, said.digest
+            if said.edited_arguments is not None:
+                after = self._edited(record, said.edited_arguments, who=who, seen=seen, at=now)
+                seen = after.action.digest  # whoever wrote the arguments has seen them
+            voting = voted(after, verdict, who=who, seen=seen)
+            return record if voting is after is record else voting
+
+        record = await self.approvals.change(request_id, decided, owner=by.sees("approver"))
+        self._wake(record)
+        return record, verdict
+
+    async def edit(
+        self, request_id: str, arguments: dict[str, JSON], *, approver_id: int, seen: str | None, by: Principal
+    ) -> Approval:
+        """Put other arguments into a pending action; nobody's vote survives that. The same edit again changes nothing.
+
+        Raises `NotFound`, `InvalidArguments` where they do not fit the operation, `EditDenied` where policy denies it,
+        `NotEligible`, `DigestChanged`, `AlreadyDecided` and `Conflict`.
+        """
+        who, now = Person(principal=by, approver_id=approver_id), self.clock()
+        change = partial(self._edited, arguments=arguments, who=who, seen=seen, at=now)
+        return await self.approvals.change(request_id, change, owner=by.sees("approver"))
+
+    async def delegate(self, request_id: str, to: str, *, approver_id: int, note: str, by: Principal) -> Approval:
+        """Hand a decision on; raises `NotFound`, `NotEligible`, `AlreadyDecided` and `Conflict`.
+
+        Args:
+            to: `group:NAME` or `approver:NUMBER`.
+        """
+        who = Person(principal=by, approver_id=approver_id)
+        change = partial(delegated, to=to, who=who, note=note, at=self.clock())
+        return await self.approvals.change(request_id, change, owner=by.sees("approver"))
+
+    async def request(self, wanted: Wanted, *, by: Principal) -> Approval:
+        """Ask humans on behalf of another system, and return the record; raises `KeyReused`."""
+        request = _external(wanted, by=by, now=self.clock())
+        record = await self.approvals.ask(request)
+        if record.action.digest != request.action.digest:
+            raise KeyReused("This Idempotency-Key came with another request before.")
+        return record
+
+    def _edited(
+        self, record: Approval, arguments: dict[str, JSON], *, who: Person, seen: str | None, at: datetime
+    ) -> Approval:
+        if canonical(arguments) == record.action.arguments:
+            return record
+        may_edit(record, who=who, seen=seen, at=at)
+        policy = self.policies.current()
+        action = self._amended(record, arguments, policy.version)
+        if action.arguments == record.action.arguments:
+            return record
+        rule = policy.judge(action, requester=record.requester)
+        return edited(record, action, rule, policy_version=policy.version, who=who, seen=seen, at=at)
+
+    def _amended(self, record: Approval, arguments: dict[str, JSON], policy: str) -> Action:
+        """Return the same operation's action with other arguments, in the same place of its run."""
+        before = record.action
+        action = self.toolbox.propose(
+            Call(service=before.service, operation=before.operation, arguments=arguments),
+            run_id=record.orchestration_id,
+            step=before.step,
+            index=0,
+            thread_id=record.thread_id,
+            requester=record.requester,
+            policy=policy,
+        )
+        old, new = _members(before), _members(action)
+        origins = {name: before.origins.get(name, "user") if old.get(name) == new[name] else "user" for name in new}
+        return action.model_copy(update={"action_id": before.action_id, "origins": origins})
+
+    def _wake(self, record: Approval) -> None:
+        if record.kind == "graph" and record.state != "pending":
+            self.orchestrations.wake(record.orchestration_id)
+
+
+def _members(action: Action) -> dict[str, JSON]:
+    value = parsed(action.arguments)
+    return value if isinstance(value, dict) else {}
+
+
+def _external(wanted: Wanted, *, by: Principal, now: datetime) -> Approval:
+    proposed = wanted.proposed_action
+    asked: dict[str, Any] = {
+        "orchestration_id": wanted.orchestration_id,
+        "approval_type": wanted.approval_type,
+        "proposed_action": proposed,
+        "requester": f"{by.name}/{wanted.requester_id}",
+    }
+    action = Action(
+        action_id=f"ext_{digest(asked)[:24]}",
+        service=EXTERNAL,
+        operation=wanted.approval_type,
+        method="",
+        url="",
+        arguments=canonical(proposed if isinstance(proposed, dict) else {"proposed_action": proposed}),
+        digest=digest(asked),
+        effect="write",
+        step=0,
+    )
+    key = wanted.idempotency_key
+    name = digest({"principal": by.name, "key": key})[:32] if key else secrets.token_hex(16)
+    return Approval(
+        request_id=f"apr_{name}",
+        orchestration_id=wanted.orchestration_id,
+        thread_id="",
+        owner=by.name,
+        requester=asked["requester"],
+        kind="external",
+        approval_type=wanted.approval_type,
+        proposed_action=proposed if isinstance(proposed, str) else canonical(proposed),
+        action=action,
+        risk_level=wanted.risk_level,
+        risk_score=wanted.risk_score,
+        policy_rule=EXTERNAL,
+        policy_version="",
+        reason="",
+        quorum=wanted.quorum,
+        groups=wanted.groups,
+        requester_may_approve=wanted.requester_may_approve,
+        expires_in_seconds=wanted.expires_in_seconds,
+        context=wanted.context,
+        created_at=now,
+        expires_at=now + timedelta(seconds=wanted.expires_in_seconds),
+    )
