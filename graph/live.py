@@ -67,6 +67,11 @@ class Live:
         self.cancel_asked = False
         self._stop()
 
+    async def abandon_when(self, lost: asyncio.Event) -> None:
+        """Abandon the attempt as soon as its thread's lease is lost."""
+        await lost.wait()
+        self.abandon()
+
     def _stop(self) -> None:
         if self.task and not self._is_sending:
             self.task.cancel()

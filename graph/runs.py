@@ -207,7 +207,8 @@ class Orchestrations:
     async def _attempt(self, live: Live, lease: Lease, held: AsyncExitStack, message: str | None) -> None:
         """Execute the run for as long as its thread's lease is held; without it the record is left to others."""
         async with held:
-            watching = self._tasks.create_task(_abandon_when_lost(lease, live))
+            # A lease of one process has no key, and nobody else takes it: there is nothing to watch.
+            watching = self._tasks.create_task(live.abandon_when(lease.lost)) if lease.key else None
             try:
                 with writing_under(lease):
                     await self._execution.attempt(live, message)
@@ -218,7 +219,8 @@ class Orchestrations:
                     live.settle(live.run, lapsed())
                 raise
             finally:
-                watching.cancel()
+                if watching:
+                    watching.cancel()
                 self._lives.rest(live)
 
     def _look_after(self, run_id: str) -> None:
@@ -298,8 +300,3 @@ class Orchestrations:
     async def _withdraw(self, run: Run, *, by: str | None = None) -> Run:
         """Cancel an active run that nobody is at."""
         return await self._execution.end(run, "cancelled", by=by) if run.status in ACTIVE else run
-
-
-async def _abandon_when_lost(lease: Lease, live: Live) -> None:
-    await lease.lost.wait()
-    live.abandon()
