@@ -1,0 +1,150 @@
+"""One cell of the matrix: a scenario on a fresh server, what befalls it, and what is wrong afterwards."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import yaml
+
+from checkpoints.collections import Database
+from checkpoints.documents import open_documents
+from checkpoints.mongo import open_mongo
+from tests.downstream_document import services_file
+from tests.downstream_simulator import Downstream
+from tests.matrix.checker import violations
+from tests.matrix.history import History, read_records
+from tests.matrix.lives import Lives, Passed, Plan, lives
+from tests.matrix.nursery import Nursery
+from tests.matrix.scenarios import SCENARIOS, Talk
+from tests.networked import Servers
+
+SERVICE_SECONDS = 2.0
+"""How long the server waits for the simulated service."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be tried.
+
+    Args:
+        mode: How the service treats a repeated request, see `tests.downstream_simulator`.
+        fault: What befalls the first write at the service.
+        plans: What befalls the server's lives.
+    """
+
+    scenario: str
+    mode: str
+    fault: str = "none"
+    plans: tuple[Plan, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Args:
+        passed: The points that each life noted.
+        reached: Whether everything planned befell.
+    """
+
+    case: Case
+    history: History
+    wrong: list[str]
+    passed: list[list[Passed]]
+    reached: bool
+
+
+@dataclass
+class Ground:
+    """Where cases are tried: what they share.
+
+    Args:
+        servers: The stores' servers; None for the embedded stores.
+    """
+
+    folder: Path
+    nursery: Nursery
+    downstream: Downstream
+    servers: Servers | None = None
+    lease_seconds: float = 1.0
+    environment: dict[str, str] = field(default_factory=dict)
+
+    async def tried(self, case: Case) -> Outcome:
+        """Try one case."""
+        realm = uuid4().hex
+        folder = self.folder / realm
+        folder.mkdir(parents=True)
+        environment = self.settings(folder, realm, case)
+        async with lives(self.nursery, folder, environment, case.plans) as server:
+            return await self._lived(case, server, realm, environment)
+
+    def settings(self, folder: Path, realm: str, case: Case) -> dict[str, str]:
+        """Return a server's environment for a case, its files written."""
+        url = self.downstream.url(realm, case.mode, case.fault)
+        stores = self.servers.environment() if self.servers else {}
+        return {
+            "DATA_DIR": str(folder / "data"),
+            "SERVICES_FILE": str(services_file(folder, url, timeout_seconds=SERVICE_SECONDS)),
+            "POLICY_FILE": str(policy_file(folder, seconds=1 if case.scenario == "expire" else 3600)),
+            "LOG_LEVEL": "WARNING",
+            "LEASE_SECONDS": str(self.lease_seconds),
+            **stores,
+            **({"MONGODB_DATABASE": f"matrix_{realm[:12]}"} if stores else {}),
+            **self.environment,
+        }
+
+    async def _lived(self, case: Case, server: Lives, realm: str, environment: dict[str, str]) -> Outcome:
+        talk = Talk(server, realm)
+        at_rest = True
+        try:
+            await SCENARIOS[case.scenario](talk)
+            at_rest = await server.close()
+        except TimeoutError:
+            at_rest = False
+        hits = [notes for plan, notes in zip(case.plans, server.passed, strict=False) if plan.deed != "note"]
+        async with self._opened(server.folder, environment) as database:
+            records = await read_records(database)
+        history = History(
+            mode=case.mode,
+            was_sending=case.fault != "none" or any(each.sending for notes in hits for each in notes),
+            acknowledged=tuple(talk.acknowledged),
+            effects=tuple(self.downstream.events(realm)),
+            at_rest=at_rest,
+            **records,
+        )
+        reached = all(notes for notes in hits) and len(hits) == len(case.plans)
+        return Outcome(case, history, violations(history), server.passed, reached)
+
+    @asynccontextmanager
+    async def _opened(self, folder: Path, environment: dict[str, str]) -> AsyncIterator[Database]:
+        if self.servers is None:
+            async with open_documents(folder / "data" / "documents.sqlite") as database:
+                yield database
+        else:
+            name = environment["MONGODB_DATABASE"]
+            async with open_mongo(self.servers.mongo.url, database=name, max_pool_size=2) as opened:
+                yield opened
+
+
+def policy_file(folder: Path, *, seconds: int) -> Path:
+    """Write the policy of a case, under which every refund asks, and return its path."""
+    rules = [
+        {"name": "reads-run", "when": {"effect": "read"}, "then": "run"},
+        {
+            "name": "money-asks",
+            "when": {"effect": "write"},
+            "then": "ask",
+            "approval_type": "financial",
+            "expires_in_seconds": seconds,
+        },
+    ]
+    path = folder / "policy.yaml"
+    path.write_text(yaml.safe_dump({"rules": rules}, sort_keys=False))
+    return path
+
+
+def points_of(outcome: Outcome, life: int = 0) -> list[Passed]:
+    """Return the points that a life noted."""
+    return outcome.passed[life]
