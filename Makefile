@@ -8,7 +8,7 @@ PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; d
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run test soak check format studio bench lock clean help
+.PHONY: run test soak kill-matrix check format studio bench lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,10 @@ test: .venv/dev .venv/semantic
 # The load and fault tests at full size: a few minutes on two cores.
 soak: .venv/dev
 	SOAK=1 $(BIN)/python -m pytest tests/flow/test_load.py $(ARGS)
+
+# Kills the product at every boundary and checks what is left; see docs/kill-matrix.md. ARGS="--stores networked"
+kill-matrix: .venv/dev
+	$(BIN)/python -m tests.matrix $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

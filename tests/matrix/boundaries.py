@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, Literal, Self
 
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 from checkpoints.documents import EmbeddedCollection
 from checkpoints.embedded.cursor import EmbeddedCursor
 from checkpoints.saver import FencedSaver
 from graph.execution import Execution
+from tests.matrix import naive
 from tests.running import ROOT
-from tools import http
 from tools.http import PooledClient
+from tools.http_answers import read_text
 from tools.transport import Transport
 
 type When = Literal["before", "after"]
@@ -130,11 +132,20 @@ def _watched() -> Iterator[tuple[CodeType, Naming]]:
         inspect.unwrap(Transport.handle_async_request).__code__,
         lambda frame: _asked("wire", frame.f_locals["request"].method, frame),
     )
-    yield http.read_text.__code__, lambda frame: _asked("response", "", frame)
+    yield read_text.__code__, lambda frame: _asked("response", "", frame)
     yield RequestResponseCycle.send.__code__, _answer
     yield Execution.attempt.__code__, lambda _: "attempt"
+    for method in ("aput", "aput_writes"):
+        yield getattr(AsyncSqliteSaver, method).__code__, _naive_checkpoint
+    yield naive.pay.__code__, lambda _: "naive.pay"
     if "checkpoints.mongo" in sys.modules:
         yield from _networked()
+
+
+def _naive_checkpoint(frame: FrameType) -> str:
+    """Name a checkpoint of the negative control, which uses a saver by itself, not behind ours."""
+    behind_ours = any(module == "checkpoints/saver" for module, _ in _givers(frame))
+    return "" if behind_ours else f"naive.{frame.f_code.co_name}"
 
 
 def _networked() -> Iterator[tuple[CodeType, Naming]]:

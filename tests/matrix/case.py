@@ -1,5 +1,7 @@
 """One cell of the matrix: a scenario on a fresh server, what befalls it, and what is wrong afterwards."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,15 +15,16 @@ from checkpoints.documents import open_documents
 from checkpoints.mongo import open_mongo
 from tests.downstream_document import services_file
 from tests.downstream_simulator import Downstream
+from tests.downstream_truth import Kind
 from tests.matrix.checker import violations
 from tests.matrix.history import History, read_records
-from tests.matrix.lives import Lives, Passed, Plan, lives
+from tests.matrix.lives import PATIENCE_SECONDS, Lives, Passed, Plan, lives
 from tests.matrix.nursery import Nursery
 from tests.matrix.scenarios import SCENARIOS, Talk
 from tests.networked import Servers
 
-SERVICE_SECONDS = 2.0
-"""How long the server waits for the simulated service."""
+PATIENT, IMPATIENT = 15.0, 1.0
+"""How many seconds the server waits for the simulated service; impatient where that is slow on purpose."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,14 @@ class Case:
         mode: How the service treats a repeated request, see `tests.downstream_simulator`.
         fault: What befalls the first write at the service.
         plans: What befalls the server's lives.
+        outside: The server is killed from outside as soon as this happened at the service.
     """
 
     scenario: str
     mode: str
     fault: str = "none"
     plans: tuple[Plan, ...] = ()
+    outside: Kind | None = None
 
 
 @dataclass(frozen=True)
@@ -83,13 +88,16 @@ class Ground:
     def settings(self, folder: Path, realm: str, case: Case) -> dict[str, str]:
         """Return a server's environment for a case, its files written."""
         url = self.downstream.url(realm, case.mode, case.fault)
+        is_slow = case.fault.startswith("slow")
+        timeout, settled = (IMPATIENT, 4 * IMPATIENT) if is_slow else (PATIENT, 0.2)
         stores = self.servers.environment() if self.servers else {}
         return {
             "DATA_DIR": str(folder / "data"),
-            "SERVICES_FILE": str(services_file(folder, url, timeout_seconds=SERVICE_SECONDS)),
+            "SERVICES_FILE": str(services_file(folder, url, timeout_seconds=timeout, settled_after=settled)),
             "POLICY_FILE": str(policy_file(folder, seconds=1 if case.scenario == "expire" else 3600)),
             "LOG_LEVEL": "WARNING",
             "LEASE_SECONDS": str(self.lease_seconds),
+            "ACTION_RESOLVE_SECONDS": "5",
             **stores,
             **({"MONGODB_DATABASE": f"matrix_{realm[:12]}"} if stores else {}),
             **self.environment,
@@ -97,13 +105,16 @@ class Ground:
 
     async def _lived(self, case: Case, server: Lives, realm: str, environment: dict[str, str]) -> Outcome:
         talk = Talk(server, realm)
-        at_rest = True
         try:
-            await SCENARIOS[case.scenario](talk)
+            async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+                if case.outside:
+                    group.create_task(self._killed(server, realm, case.outside))
+                await SCENARIOS[case.scenario](talk)
             at_rest = await server.close()
         except TimeoutError:
             at_rest = False
-        hits = [notes for plan, notes in zip(case.plans, server.passed, strict=False) if plan.deed != "note"]
+        lived = zip(case.plans, server.passed, strict=False)
+        hits = [notes for plan, notes in lived if plan.deed != "note"]
         async with self._opened(server.folder, environment) as database:
             records = await read_records(database)
         history = History(
@@ -114,8 +125,13 @@ class Ground:
             at_rest=at_rest,
             **records,
         )
-        reached = all(notes for notes in hits) and len(hits) == len(case.plans)
+        reached = sum(bool(notes) for notes in hits) == sum(plan.deed != "note" for plan in case.plans)
         return Outcome(case, history, violations(history), server.passed, reached)
+
+    async def _killed(self, server: Lives, realm: str, when: Kind) -> None:
+        await self.downstream.happened(realm, when)
+        assert server.child
+        server.child.send(signal.SIGKILL)
 
     @asynccontextmanager
     async def _opened(self, folder: Path, environment: dict[str, str]) -> AsyncIterator[Database]:
@@ -143,8 +159,3 @@ def policy_file(folder: Path, *, seconds: int) -> Path:
     path = folder / "policy.yaml"
     path.write_text(yaml.safe_dump({"rules": rules}, sort_keys=False))
     return path
-
-
-def points_of(outcome: Outcome, life: int = 0) -> list[Passed]:
-    """Return the points that a life noted."""
-    return outcome.passed[life]
