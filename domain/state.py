@@ -3,7 +3,7 @@
 What came from outside (arguments, answers, passages) is in it as text: no serializer can take it for anything else.
 """
 
-from typing import Annotated, Any, Required, TypedDict
+from typing import Annotated, Any, NotRequired, Required, TypedDict
 
 from domain.actions import Action, Result
 from domain.canonical import JSON
@@ -90,10 +90,11 @@ class Update(TypedDict, total=False):
 
 
 class Gated(TypedDict):
-    """What `gate` is sent: the action's id and what the human is shown."""
+    """What `gate` is sent: the action's id, what the human is shown, and the JSON Schema of an answer."""
 
     action_id: str
     question: Entry
+    response_schema: NotRequired[Entry]
 
 
 class Released(TypedDict):

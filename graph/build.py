@@ -101,7 +101,7 @@ def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Gra
     graph.add_edge("assign", "retrieve")
     graph.add_edge("retrieve", "plan")
     graph.add_conditional_edges("plan", after_plan, ["respond", "review", "plan"])
-    graph.add_conditional_edges("review", after_review, ["gate", "act", "plan"])
+    graph.add_conditional_edges("review", partial(after_review, toolbox=parts.toolbox), ["gate", "act", "plan"])
     graph.add_edge("gate", "review")
     graph.add_edge("act", "plan")
     graph.add_edge("respond", END)

@@ -3,9 +3,9 @@
 from langgraph.types import Send
 
 from domain.actions import Action
-from domain.approvals import one_line
-from domain.canonical import parsed
-from domain.state import Gated, Released, State, open_actions
+from domain.ports import Toolbox
+from domain.questions import question, response_schema
+from domain.state import Entry, Gated, Released, State, open_actions
 
 
 def after_plan(state: State) -> str:
@@ -15,12 +15,16 @@ def after_plan(state: State) -> str:
     return "review" if open_actions(state) else "plan"
 
 
-def after_review(state: State) -> list[Send] | str:
-    """Wait for humans first; then act on everything that was released, at once; without either, plan again."""
+def after_review(state: State, *, toolbox: Toolbox | None = None) -> list[Send] | str:
+    """Wait for humans first; then act on everything that was released, at once; without either, plan again.
+
+    Args:
+        toolbox: Knows the operations' schemas, so that tools can offer a form for an edit.
+    """
     verdicts = state["verdicts"]
     actions = [(action, verdicts[action.action_id]) for action in open_actions(state)]
-    if waiting := [(action, verdict["approval_id"]) for action, verdict in actions if verdict["outcome"] == "waits"]:
-        return [Send("gate", _gated(action, approval_id)) for action, approval_id in waiting]
+    if waiting := [(action, verdict) for action, verdict in actions if verdict["outcome"] == "waits"]:
+        return [Send("gate", _gated(action, verdict, toolbox)) for action, verdict in waiting]
     released = [
         Released(
             run_id=state["run_id"],
@@ -33,14 +37,13 @@ def after_review(state: State) -> list[Send] | str:
     return [Send("act", each) for each in released] or "plan"
 
 
-def _gated(action: Action, approval_id: str) -> Gated:
-    """Return what the human is shown: the frozen action as the control plane has it, none of a model's words."""
-    question = {
-        "approval_id": approval_id,
-        "proposed_action": one_line(action),
-        "service": action.service,
-        "operation": action.operation,
-        "arguments": parsed(action.arguments),
-        "digest": action.digest,
-    }
-    return Gated(action_id=action.action_id, question=question)
+def _gated(action: Action, verdict: Entry, toolbox: Toolbox | None) -> Gated:
+    offered = toolbox.operations() if toolbox else ()
+    schema = next(
+        (each.arguments for each in offered if (each.service, each.name) == (action.service, action.operation)), None
+    )
+    return Gated(
+        action_id=action.action_id,
+        question=question(action, approval_id=verdict["approval_id"], reason=verdict.get("message", "")),
+        response_schema=response_schema(action, schema),
+    )

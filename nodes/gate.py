@@ -7,4 +7,4 @@ from domain.state import Gated, Update
 
 async def gate(state: Gated) -> Update:
     """Return the human's answer to one action."""
-    return {"answers": {state["action_id"]: interrupt(state["question"])}}
+    return {"answers": {state["action_id"]: interrupt(state["question"], response_schema=state.get("response_schema"))}}

@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from domain.actions import Action
 from domain.approvals import RELEASED, Approval, Verdict, one_line, request_id_of
 from domain.deciding import next_reminder
+from domain.dialects import Word, heard, word_of
+from domain.errors import InvalidInput
 from domain.policy import Policy, Rule
 from domain.ports import Approvals, Policies, Vitals
+from domain.questions import NOTE_CHARS
 from domain.state import Entry, State, Update, open_actions
-
-NOTE_CHARS = 4_000
-"""Longest note that comes with an answer; `VerdictIn` in `api/approval_shapes.py` agrees."""
 
 ENDS = {
     "expired": "Nobody decided in time.",
@@ -23,16 +21,6 @@ ENDS = {
 """What is said of a request that no human's word ended."""
 
 EXAMPLE = 'A yes reads {"approved": true, "approver_id": 1}.'
-
-
-class Answer(BaseModel):
-    """What a human says straight to the graph (LangGraph Studio): as strict as the route that takes a decision."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    approved: bool
-    approver_id: int = Field(0, ge=0, le=2**53 - 1)
-    approval_notes: str = Field("", max_length=NOTE_CHARS)
 
 
 async def review(
@@ -74,7 +62,7 @@ async def _heard(state: State, record: Approval, approvals: Approvals, now: date
     answers = state.get("answers", {})
     if record.state != "pending" or record.action.action_id not in answers:
         return record
-    record = await approvals.settle(record.request_id, _verdict(answers[record.action.action_id], now))
+    record = await approvals.settle(record.request_id, _verdict(answers[record.action.action_id], record.action, now))
     # An answer that came too late leaves it to the clock: asking the same again would never end.
     return await approvals.lapse(record.request_id, now)
 
@@ -101,18 +89,28 @@ def _message(record: Approval) -> str:
     return record.verdict.approval_notes if record.verdict else record.reason
 
 
-def _verdict(given: object, now: datetime) -> Verdict:
+def _verdict(given: object, action: Action, now: datetime) -> Verdict:
     """Return an answer given straight to the graph as a verdict; whatever is not a clear yes is a no that says why."""
     try:
-        answer = Answer.model_validate(given)
-    except ValidationError as error:
-        wrong = "; ".join(_wrong(each["loc"], each["msg"]) for each in error.errors()[:3])
-        answer = Answer(approved=False, approval_notes=f"Taken for a no: {wrong}. {EXAMPLE}"[:NOTE_CHARS])
-    return Verdict(**answer.model_dump(), decided_by="studio", decided_at=now)
+        word = _word(given, action)
+    except InvalidInput as error:
+        word = Word(approved=False, message=f"Taken for a no: {error.detail}. {EXAMPLE}"[:NOTE_CHARS])
+    return Verdict(
+        approved=word.approved,
+        approver_id=word.approver_id or 0,
+        approval_notes=word.message,
+        decided_by="studio",
+        decided_at=now,
+    )
 
 
-def _wrong(place: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(map(str, place))}: {message}" if place else "the answer is not an object"
+def _word(given: object, action: Action) -> Word:
+    word = word_of(given)
+    if not word.is_addressed:
+        raise InvalidInput("the answer does not say what is accepted")
+    if heard(word, action, schema=None) is not None:
+        raise InvalidInput("an edit is made where approvals are decided, not here")
+    return word
 
 
 async def _request(

@@ -60,6 +60,48 @@ async def test_a_clear_yes_is_a_yes(asked: Asked, demo: DemoServices) -> None:
     assert len(await refunds(demo["cloudapp"])) == 1
 
 
+SEEN = {"action": "cloudapp.refundOrder", "args": {"order_id": "1001", "amount": "500"}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"type": "approve"}, id="one call"),
+        pytest.param({"decisions": [{"type": "approve"}]}, id="a batch"),
+        pytest.param([{"type": "accept", "args": SEEN}], id="agent inbox"),
+    ],
+)
+async def test_a_yes_of_another_tool_is_a_yes(asked: Asked, demo: DemoServices, answer: object) -> None:
+    await asked.answer(answer)
+    assert len(await refunds(demo["cloudapp"])) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"type": "reject", "message": "too much"}, id="one call"),
+        pytest.param({"decisions": [{"type": "respond", "message": "too much"}]}, id="a batch"),
+        pytest.param([{"type": "response", "args": "too much"}], id="agent inbox"),
+    ],
+)
+async def test_a_no_of_another_tool_is_a_no_whose_words_are_told(
+    asked: Asked, demo: DemoServices, answer: object
+) -> None:
+    output = await asked.answer(answer)
+    (verdict,) = output["verdicts"].values()
+    assert (verdict["outcome"], verdict["message"]) == ("rejected", "too much")
+    assert await refunds(demo["cloudapp"]) == []
+
+
+async def test_a_tool_is_told_what_an_answer_looks_like(asked: Asked) -> None:
+    (interrupt,) = (await asked.graph.aget_state(CONFIG)).interrupts
+    schema: Any = interrupt.response_schema
+    edit = schema["$defs"]["EditDecision"]["properties"]["edited_action"]["properties"]
+    assert interrupt.value["action_request"]["args"] == {"order_id": 1001, "amount": 500}
+    assert edit["name"] == {"const": "cloudapp.refundOrder"}
+    assert set(edit["args"]["properties"]) == {"order_id", "amount", "reason"}
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -69,6 +111,9 @@ async def test_a_clear_yes_is_a_yes(asked: Asked, demo: DemoServices) -> None:
         pytest.param(True, id="a bare true"),
         pytest.param(1, id="a number"),
         pytest.param([{"type": "accept"}], id="a list"),
+        pytest.param([{"type": "accept", "args": None}], id="an acceptance of nothing in particular"),
+        pytest.param([{"type": "accept", "args": {**SEEN, "args": {"order_id": "1001"}}}], id="one of something else"),
+        pytest.param({"decisions": [{"type": "approve"}] * 2}, id="two decisions"),
         pytest.param({}, id="an empty object"),
         pytest.param({"approver_id": 1}, id="no word on approval"),
         pytest.param({"approved": "true", "approver_id": 1}, id="a text that says true"),
