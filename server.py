@@ -24,6 +24,7 @@ from api import (
     problems,
     reference,
     services,
+    webhooks,
 )
 from api.document import Documented
 from api.guard import Guard
@@ -58,7 +59,19 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
     )
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    families = (orchestrate, approvals, actions, policy, experiments, audit, breakers, operations, services, reference)
+    families = (
+        orchestrate,
+        approvals,
+        actions,
+        policy,
+        experiments,
+        audit,
+        breakers,
+        webhooks,
+        operations,
+        services,
+        reference,
+    )
     for family in families:
         app.include_router(family.router)
     return app

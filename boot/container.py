@@ -18,6 +18,7 @@ from boot.settings import Settings
 from boot.status import Status
 from boot.stores import Stores, open_stores
 from boot.vitals import Vitals
+from boot.webhooks import open_webhooks
 from checkpoints.approval_queries import ApprovalStats
 from checkpoints.approvals import Approvals
 from checkpoints.audit import Audit
@@ -25,6 +26,7 @@ from checkpoints.auditor import Auditor
 from checkpoints.breakers import Breakers
 from checkpoints.collections import Database
 from checkpoints.ledger import Ledger
+from checkpoints.outbox import Outbox
 from checkpoints.runs import Runs
 from checkpoints.trials import Trials
 from domain.errors import ConfigurationError, StoreError
@@ -58,6 +60,7 @@ class Container:
     approval_stats: ApprovalStats
     decisions: Decisions
     vitals: Vitals
+    outbox: Outbox
     audit: Audit
     auditor: Auditor
     orchestrations: Orchestrations
@@ -86,6 +89,8 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
         stores = await open_stores(stack, settings, data_dir, clock)
         opened = await open_parts(stack, settings, stores.database, data_dir, clock, redis=stores.prompt)
         audit, auditor = await _audit(stack, stores.database, clock)
+        bell = opened.approvals.bell
+        outbox = await stack.enter_async_context(open_webhooks(settings, stores.database, bell, clock))
         orchestrations, afterwards = await _orchestrations(stack, settings, stores, opened, auditor)
         status = Status(
             settings=settings,
@@ -109,6 +114,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             approval_stats=ApprovalStats(stores.database),
             decisions=_decisions(opened, orchestrations),
             vitals=opened.vitals,
+            outbox=outbox,
             audit=audit,
             auditor=auditor,
             orchestrations=orchestrations,

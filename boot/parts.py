@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from boot.policies import PolicyFile, open_policy
 from boot.settings import Settings
 from boot.vitals import Vitals
+from boot.webhooks import webhook_urls
 from checkpoints.approvals import Approvals
 from checkpoints.breakers import Breakers, open_breakers
 from checkpoints.collections import Database
@@ -67,7 +68,7 @@ async def open_parts(
     policies = await stack.enter_async_context(
         open_policy(settings.policy_file, database, humans=settings.enable_hitl, clock=clock)
     )
-    runs, approvals, ledger = Runs(database), Approvals(database), Ledger(database)
+    runs, approvals, ledger = Runs(database), _approvals(settings, database), Ledger(database)
     for records in (runs, approvals, ledger):
         await records.open()
     variables = await asyncio.to_thread(settings.variables)
@@ -116,6 +117,10 @@ async def open_parts(
         model=model,
         trials=trials,
     )
+
+
+def _approvals(settings: Settings, database: Database) -> Approvals:
+    return Approvals(database, announces=bool(webhook_urls(settings)))
 
 
 def _rules(settings: Settings) -> Rules:

@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     breaker_open_seconds: float = Field(5.0, gt=0, description="First pause of an open breaker; it doubles")
     breaker_open_max_seconds: float = Field(300.0, gt=0, description="Longest pause of an open breaker")
 
+    webhook_urls: SecretStr = Field(SecretStr(""), description="Who is told of approvals, separated by commas")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="What webhooks are signed with: `whsec_` and base64, or any text"
+    )
+    webhook_allowed_hosts: str = Field("", description="`host` or `host:port` that may be told; absent: all of these")
+    webhook_attempts: int = Field(8, ge=1, le=20, description="After so many a delivery is given up")
+    webhook_retry_seconds: float = Field(5.0, gt=0, description="First pause before another attempt; it quadruples")
+    webhook_timeout_seconds: float = Field(10.0, gt=0, le=30, description="Longest attempt at one delivery")
+
     enable_checkpointing: bool = Field(True, description="false: nothing survives a restart, and this is said")
     enable_hitl: bool = Field(True, description="false: actions that need a human are denied")
     enable_parallel: bool = Field(True, description="false: the actions of one round are sent one after the other")

@@ -18,6 +18,7 @@ from pymongo.errors import DuplicateKeyError
 from checkpoints.bell import Bell
 from checkpoints.collections import Collection, Database, Filter
 from domain.approvals import NOBODY, OVER, Approval, Step, Verdict
+from domain.canonical import canonical, parsed
 from domain.deciding import Person, lapsed, superseded, voted
 from domain.errors import AlreadyDecided, DigestChanged, NotEligible, NotFound
 from domain.principals import STUDIO, Principal
@@ -259,10 +260,12 @@ def _of_run(run_id: str) -> dict[str, Any]:
 
 def _document(request: Approval) -> dict[str, Any]:
     fields = request.model_dump()
-    return {"_id": fields.pop("request_id"), **fields, "user_id": request.user_id}
+    foreign = {"context": canonical(request.context)}  # as text: another system's names are no business of a store
+    return {"_id": fields.pop("request_id"), **fields, **foreign, "user_id": request.user_id}
 
 
 def approval_of(document: dict[str, Any]) -> Approval:
     """Return the approval of a stored document."""
     fields = {key: value for key, value in document.items() if key in Approval.model_fields}
-    return Approval(request_id=document["_id"], **fields)
+    context = parsed(fields.pop("context", None) or "{}")
+    return Approval(request_id=document["_id"], context=context, **fields)

@@ -14,6 +14,7 @@ for (const name of [
   "experiments",
   "ledger",
   "runs",
+  "outbox",
   "user_assignments",
 ]) {
   db.createCollection(name);
