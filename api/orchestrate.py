@@ -14,7 +14,7 @@ from api.shapes import MessageIn, OrchestrationId, OrchestrationOut, Orchestrati
 from boot.container import Container
 from domain.errors import Conflict, InvalidInput
 from domain.principals import Principal
-from domain.runs import Run
+from domain.runs import ACTIVE, Run, under_way
 from graph.events import START, EventName, Position, event_id, parse_position
 from graph.runs import Asked
 
@@ -83,7 +83,7 @@ async def list_orchestrations(
 @router.get("/orchestrations/{orchestration_id}", response_model=OrchestrationOut, responses=refusals(404))
 async def get_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
     """Return how a run stands."""
-    return JSONResponse(_shown(await container.runs.get(orchestration_id, owner=principal.sees())))
+    return JSONResponse(await _standing(container, await container.runs.get(orchestration_id, owner=principal.sees())))
 
 
 @router.get(
@@ -105,8 +105,12 @@ async def join_orchestration(
     "/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | refusals(404)
 )
 async def resume_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
-    """Wait for a run and return its reply: joins it while it runs, sets it going if its approvals are decided."""
-    return _reply(await container.orchestrations.resume(orchestration_id, owner=principal.sees()))
+    """Wait for a run and return its reply: joins it while it runs, sets it going if its approvals are decided.
+
+    A run that waits for a service whose circuit is open is answered at once, with 202 and what it waits for.
+    """
+    run = await container.orchestrations.resume(orchestration_id, owner=principal.sees())
+    return JSONResponse(await _standing(container, run), 202 if run.status in ACTIVE else 200)
 
 
 @router.post("/orchestrations/{orchestration_id}/cancel", response_model=OrchestrationOut, responses=refusals(404, 409))
@@ -131,6 +135,15 @@ def _shown(run: Run) -> dict[str, Any]:
     if run.reply and run.status != "running":
         return run.reply
     return {**run.shown(), "error": run.error}
+
+
+async def _standing(container: Container, run: Run) -> dict[str, Any]:
+    """Return a run as it stands now, with what it has sent and what waits while it goes on."""
+    if run.status == "running":
+        asked = await container.approvals.of_run(run.run_id)
+        edited = {each.request_id for each in asked if each.revision}
+        return under_way(run, await container.ledger.of_run(run.run_id), edited=edited)
+    return _shown(run)
 
 
 def _reply(run: Run) -> JSONResponse:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from domain.actions import Origin, Reversibility
+from domain.actions import Origin, Outcome, Reversibility
 from domain.approvals import ApprovalState, ServiceHealth, Verdict, Vote
 from domain.conversation import Notice
 from domain.experiments import AttributeName, Scalar
@@ -71,7 +71,8 @@ class ActionOut(BaseModel):
     """One action and what came of it.
 
     `result` is the service's answer as text. `origins` says where the value of each argument came from: the user's own
-    words, an answer in this conversation (`service`), retrieved text, or the model alone.
+    words, an answer in this conversation (`service`), retrieved text, or the model alone. `waiting` is an approved
+    action whose service's circuit is open; `result` then says why.
     """
 
     action_id: str
@@ -84,7 +85,7 @@ class ActionOut(BaseModel):
     effect: Literal["read", "write"]
     reversibility: Reversibility
     origins: dict[str, Origin]
-    status: Literal["executed", "failed", "unknown", "rejected", "denied", "invalid", "awaiting_approval", "cancelled"]
+    status: Outcome | Literal["awaiting_approval", "waiting", "sending", "cancelled"]
     http_status: int | None
     duration_ms: float | None
     result: str | None

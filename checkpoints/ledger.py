@@ -14,9 +14,10 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from checkpoints.collections import Collection, Database, Document
+from checkpoints.collections import Collection, Database
+from checkpoints.entries import as_said, entry_of, hold_of, mark, new_entry, outcome_of, sent_again
 from checkpoints.locks import lapsed, writing_lease
-from domain.actions import Outcome, Result
+from domain.actions import Result
 from domain.errors import AlreadyReconciled, NotFound
 from domain.ledger import Entry, EntryState, Evidence, Hold, Order, Reconciliation
 
@@ -48,12 +49,12 @@ class Ledger:
         """
         writing_lease()
         holder = str(ObjectId())
-        entry = {**_entry(order, holder, at), "state": "intent", "sent": [at], "unaudited": "action.sent"}
+        entry = {**new_entry(order, holder, at), "state": "intent", "sent": [at], "unaudited": "action.sent"}
         try:
             await self._entries.insert_one(entry)
         except DuplicateKeyError:
             return await self._taken_over(order, holder, at)
-        return _hold(entry)
+        return hold_of(entry)
 
     async def refuse(self, order: Order, result: Result, *, at: datetime) -> Hold:
         """Write that the action may not be sent, unless it may have been; then take it over, to learn what happened.
@@ -62,14 +63,14 @@ class Ledger:
         """
         writing_lease()
         holder = str(ObjectId())
-        refused = _outcome(result, "none", at)
+        refused = outcome_of(result, "none", at)
         try:
-            await self._entries.insert_one({**_entry(order, holder, at), **refused})
+            await self._entries.insert_one({**new_entry(order, holder, at), **refused})
         except DuplicateKeyError:
             waiting = {"_id": order.entry_id, "state": "waiting", "in_doubt": False}
             await self._entries.update_one(waiting, {"$set": {**refused, "holder": holder}})
             return await self._taken_over(order, holder, at)
-        return _hold({**_entry(order, holder, at), **refused})
+        return hold_of({**new_entry(order, holder, at), **refused})
 
     def still_ours(self) -> None:
         """Raise `StoreUnavailable` where the run's lease is over; asked right before anything is sent."""
@@ -86,14 +87,14 @@ class Ledger:
         Raises `StoreUnavailable` where somebody else has taken the action over and will tell.
         """
         ours = {"_id": hold.entry_id, "state": "intent", "holder": hold.holder}
-        done = await self._entries.update_one(ours, {"$set": _outcome(result, evidence, at, hold.round)})
+        done = await self._entries.update_one(ours, {"$set": outcome_of(result, evidence, at, hold.round)})
         if done.matched_count:
             return result
         entry = await self._entries.find_one({"_id": hold.entry_id})
         if entry is None or entry["result"] is None or entry["state"] in ("waiting", "intent"):
             raise lapsed()
         if entry["state"] == "unknown" and result.outcome == "executed":
-            return await self._answered_after_all(_read(entry), result, at)
+            return await self._answered_after_all(entry_of(entry), result, at)
         return Result(**entry["result"])
 
     async def settle(self, run_id: str, *, at: datetime) -> dict[str, Result]:
@@ -111,7 +112,7 @@ class Ledger:
                 await self._entries.update_one(seen, {"$set": {"state": "cancelled", "finished_at": at}})
                 continue
             hidden = Result(action_id=entry["action"]["action_id"], outcome="unknown", body=HIDDEN)
-            changes = {**_outcome(hidden, "none", at), "holder": "", "untold": at}
+            changes = {**outcome_of(hidden, "none", at), "holder": "", "untold": at}
             await self._entries.update_one(seen, {"$set": changes})
         found = await self._entries.find({**of_run, "result": {"$ne": None}}).sort([("begun_at", 1)]).to_list()
         return {entry["action"]["action_id"]: Result(**entry["result"]) for entry in found}
@@ -122,13 +123,22 @@ class Ledger:
         found = await self._entries.find(query).sort([("begun_at", -1), ("_id", -1)]).to_list()
         if not found:
             raise NotFound("There is no such action in the ledger.")
-        return _read(next((each for each in found if each["state"] in ("unknown", "waiting", "intent")), found[0]))
+        return entry_of(next((each for each in found if each["state"] in ("unknown", "waiting", "intent")), found[0]))
 
     async def find(self, entry_id: str) -> Entry:
         """Return an entry as it stands; raises `NotFound`."""
         if document := await self._entries.find_one({"_id": entry_id}):
-            return _read(document)
+            return entry_of(document)
         raise NotFound("There is no such action in the ledger.")
+
+    async def of_run(self, run_id: str) -> list[Entry]:
+        """Return every entry of a run, oldest first."""
+        found = self._entries.find({"run_id": run_id}).sort([("begun_at", 1), ("_id", 1)])
+        return [entry_of(each) for each in await found.to_list()]
+
+    async def waits(self, run_id: str) -> bool:
+        """Return whether an action of a run waits for its service."""
+        return await self._entries.find_one({"run_id": run_id, "state": "waiting"}, ["state"]) is not None
 
     async def page(
         self, *, owner: str | None, skip: int = 0, limit: int = 20, since: datetime | None = None, **fields: str
@@ -143,7 +153,7 @@ class Ledger:
         if since:
             query["begun_at"] = {"$gte": since}
         found = self._entries.find(query).sort([("begun_at", -1), ("_id", -1)]).skip(skip).limit(limit)
-        return [_read(each) for each in await found.to_list()], await self._entries.count_documents(query)
+        return [entry_of(each) for each in await found.to_list()], await self._entries.count_documents(query)
 
     async def reconcile(
         self, entry: Entry, said: Reconciliation, *, found: Result | None = None, evidence: Evidence = "human"
@@ -156,14 +166,14 @@ class Ledger:
             found: What the service itself told of it, where it did.
         """
         became = AFTERWARDS[said.verdict]
-        result = entry.result if became == "waiting" else found or _as_said(entry, said)
+        result = entry.result if became == "waiting" else found or as_said(entry, said)
         changes = {
             "state": became,
             "result": result.model_dump() if result else None,
             "in_doubt": True,
             "holder": "",
             "untold": said.decided_at,
-            "unaudited": _mark("action.reconciled", len(entry.reconciliations)),
+            "unaudited": mark("action.reconciled", len(entry.reconciliations)),
             "evidence": "none" if became == "waiting" else evidence,
             **({} if became == "waiting" else {"finished_at": said.decided_at}),
         }
@@ -177,7 +187,7 @@ class Ledger:
         document = await self._entries.find_one_and_update(
             seen, {"$set": changes, "$push": pushed}, return_document=ReturnDocument.AFTER
         )
-        now = _read(document) if document else await self.get(entry.action.action_id)
+        now = entry_of(document) if document else await self.get(entry.action.action_id)
         if document or (now.reconciliations and now.reconciliations[-1].agrees_with(said)):
             return now
         raise AlreadyReconciled(f"The action is {now.state}.", extra={"action": now.shown()})
@@ -185,7 +195,7 @@ class Ledger:
     async def untold(self) -> list[Entry]:
         """Return the entries whose approval, run and thread have not heard yet what became of them, oldest first."""
         found = self._entries.find({"untold": {"$exists": True}}).sort([("untold", 1)]).limit(100)
-        return [_read(each) for each in await found.to_list()]
+        return [entry_of(each) for each in await found.to_list()]
 
     async def told(self, entry: Entry) -> None:
         """Note that everybody has heard of an entry as it stands here."""
@@ -204,91 +214,18 @@ class Ledger:
         while True:
             entry = await self._entries.find_one({"_id": order.entry_id}) or {}
             if entry.get("holder") == holder or entry["state"] not in ("intent", "waiting"):
-                return _hold(entry)
+                return hold_of(entry)
             writing_lease()
             mine: dict[str, Any] = {"holder": holder, "state": "intent", "may_send": entry["state"] == "waiting"}
             if mine["may_send"]:
-                mine |= _sent_again(entry, at)
+                mine |= sent_again(entry, at)
             seen = {"_id": order.entry_id, "state": entry["state"], "holder": entry.get("holder")}
             if (await self._entries.update_one(seen, {"$set": mine})).matched_count:
-                return _hold({**entry, **mine})
+                return hold_of({**entry, **mine})
 
 
 _PATHS = {"service": "action.service", "operation": "action.operation"}
 
 
-def _sent_again(entry: Document, at: datetime) -> Document:
-    """Return what changes when a waiting entry is sent: for the first time, or once more because a human said so."""
-    if not entry["in_doubt"]:
-        return {"reason": "", "begun_at": at, "sent": [at], "unaudited": "action.sent"}
-    return {"reason": "", "sent": [*entry["sent"], at], "unaudited": _mark("action.sent", len(entry["sent"]))}
-
-
-def _entry(order: Order, holder: str, at: datetime) -> Document:
-    """Return an entry under which nothing has been sent yet."""
-    return {
-        "_id": order.entry_id,
-        "run_id": order.run_id,
-        "owner": order.requester.rpartition("/")[0],
-        "requester": order.requester,
-        "approval_id": order.approval_id,
-        "key": order.key,
-        "action": order.action.model_dump(),
-        "sent": [],
-        "begun_at": at,
-        "holder": holder,
-        "may_send": True,
-        "in_doubt": False,
-        "result": None,
-        "evidence": "none",
-        "reason": "",
-        "reconciliations": [],
-        "outcomes": [],
-    }
-
-
-def _hold(entry: Document) -> Hold:
-    result = None if entry["state"] in ("intent", "waiting") else entry["result"]
-    may_send: bool = entry.get("may_send", False)
-    return Hold(
-        entry_id=entry["_id"],
-        holder=entry.get("holder", ""),
-        key=entry["key"],
-        begun_at=entry["begun_at"],
-        may_send=may_send,
-        in_doubt=entry.get("in_doubt", False) or not may_send,
-        round=len(entry.get("reconciliations", ())),
-        result=Result(**result) if result else None,
-    )
-
-
-def _read(document: Document) -> Entry:
-    fields = {key: value for key, value in document.items() if key in Entry.model_fields}
-    return Entry(**{"owner": "", "requester": "", "approval_id": None, **fields, "entry_id": document["_id"]})
-
-
-def _as_said(entry: Entry, said: Reconciliation) -> Result:
-    """Return the result that somebody's word makes."""
-    happened = said.verdict == "happened"
-    told = f"{'It happened' if happened else 'It did not happen'}, as {said.decided_by} found out. {said.note}"
-    outcome: Outcome = "executed" if happened else "failed"
-    return Result(action_id=entry.action.action_id, outcome=outcome, body=told.strip())
-
-
 def _owned(owner: str | None) -> dict[str, str]:
     return {} if owner is None else {"owner": owner}
-
-
-def _outcome(result: Result, evidence: Evidence, at: datetime, round_: int = 0) -> Document:
-    return {
-        "state": result.outcome,
-        "result": result.model_dump(),
-        "evidence": evidence,
-        "finished_at": at,
-        "unaudited": _mark("action.finished", round_),
-    }
-
-
-def _mark(event: str, before: int) -> str:
-    """Return the mark of a fact that can happen to an entry several times; `checkpoints.auditor` makes its id of it."""
-    return f"{event}.{before + 1}" if before else event

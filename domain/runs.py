@@ -1,5 +1,6 @@
 """Runs: one turn of a thread, from a message to a reply or a pause."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from domain.actions import Action, Frozen, Result
 from domain.canonical import digest, parsed
 from domain.conversation import Notice
 from domain.experiments import Scalar
+from domain.ledger import Entry
 from domain.state import State, result_of
 
 type RunStatus = Literal["running", "awaiting_approval", "completed", "failed", "cancelled"]
@@ -75,6 +77,16 @@ def _action_shown(run: Run, action: Action, state: State) -> dict[str, Any]:
     result = result_of(state, action.action_id)
     verdict = state.get("verdicts", {}).get(action.action_id, {})
     return {
+        **_proposal(action),
+        "status": "awaiting_approval" if run.status in ACTIVE else "cancelled",
+        **_came(result),
+        "approval_id": verdict.get("approval_id"),
+        "edited": verdict.get("edited", False),
+    }
+
+
+def _proposal(action: Action) -> dict[str, Any]:
+    return {
         "action_id": action.action_id,
         "service": action.service,
         "operation": action.operation,
@@ -85,11 +97,27 @@ def _action_shown(run: Run, action: Action, state: State) -> dict[str, Any]:
         "effect": action.effect,
         "reversibility": action.reversibility,
         "origins": action.origins,
-        "status": "awaiting_approval" if run.status in ACTIVE else "cancelled",
-        **_came(result),
-        "approval_id": verdict.get("approval_id"),
-        "edited": verdict.get("edited", False),
     }
+
+
+def under_way(run: Run, entries: Iterable[Entry], *, edited: Collection[str]) -> dict[str, Any]:
+    """Return how a run stands that has no reply yet: what it has sent, what it is sending, and what waits and why.
+
+    Args:
+        edited: The approvals whose action a human changed.
+    """
+    actions = [
+        {
+            **_proposal(entry.action),
+            "status": "sending" if entry.state == "intent" else entry.state,
+            **_came(entry.result),
+            **({"result": entry.reason} if entry.state == "waiting" else {}),
+            "approval_id": entry.approval_id,
+            "edited": entry.approval_id in edited,
+        }
+        for entry in entries
+    ]
+    return {**run.shown(), "actions": actions, "error": run.error}
 
 
 def reply_shown(

@@ -25,6 +25,7 @@ class Live:
         self._waiting: dict[str, bool] = {}
         self._error: OrchestrationError | None = None
         self._settled = asyncio.Event()
+        self._at_rest = asyncio.Event()
 
     @property
     def is_running(self) -> bool:
@@ -36,6 +37,7 @@ class Live:
         self.run, self._error, self._settled, self.cancel_asked = run, None, asyncio.Event(), False
         self._sending.clear()
         self._waiting.clear()
+        self._at_rest.clear()
         self.log.reopen(run.attempt)
 
     def settle(self, run: Run, error: OrchestrationError | None = None) -> None:
@@ -47,6 +49,13 @@ class Live:
             self.log.append("done", run.reply or run.shown())
         self.log.close()
         self._settled.set()
+        self._at_rest.set()
+
+    async def at_rest(self) -> Run:
+        """Return the run once it has ended, pauses, or waits for a service; raises what it failed with."""
+        while self.is_running and not self.waits:
+            await self._at_rest.wait()
+        return self.run if self.is_running else await self.settled()
 
     async def settled(self) -> Run:
         """Return the run once it has ended or pauses; raises what it failed with."""
@@ -95,6 +104,13 @@ class Live:
         if reason and action_id not in self._waiting:
             self.log.append("action", {"action_id": action_id, "outcome": "waiting", "body": reason})
         self._waiting[action_id] = bool(reason)
+        self._note_rest()
+
+    def _note_rest(self) -> None:
+        if self.waits or not self.is_running:
+            self._at_rest.set()
+        else:
+            self._at_rest.clear()
 
     def say(self, text: str) -> None:
         """Add a piece of what the model says."""
@@ -111,6 +127,7 @@ class Live:
 
     def _ended(self, chunk: dict[str, Any]) -> None:
         self._waiting.pop(self._sending.pop(chunk["id"], ""), None)
+        self._note_rest()
         for result in ((chunk.get("result") or {}).get("results") or {}).values():
             self.log.append("action", result)
         phase = "error" if chunk.get("error") else "pause" if chunk.get("interrupts") else "end"

@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 MAX_ATTEMPTS = 50
 """How often a run that keeps dying is picked up again before it is given up."""
 
+JOIN_SECONDS = 0.5
+"""How often who joins a run that is under way elsewhere looks whether it waits for a service."""
+
 PAUSE_MAX_SECONDS = 30.0
 """The longest pause before a run that was left in the middle is picked up once more; it doubles from half a second."""
 
@@ -107,15 +110,21 @@ class Orchestrations:
         raise ThreadBusy(BUSY, extra={"orchestration_id": other.run_id})
 
     async def resume(self, run_id: str, *, owner: str | None) -> Run:
-        """Return the run when it has ended or waits for a human: join it while it runs, set it going if it can.
+        """Return the run when it has ended or waits for a human or a service: join it, or set it going if it can.
 
         Raises `NotFound`, and what the run fails with.
         """
         run = await self._runs.get(run_id, owner=owner)
-        if run.status in ACTIVE:
-            await self._pick_up(run_id)
+        while run.status in ACTIVE and not ((live := self._lives.get(run_id)) and live.is_running):
+            try:
+                await self._pick_up(run_id, wait_seconds=JOIN_SECONDS)
+                break
+            except ThreadBusy:  # somebody is at it: here, as we shall see, or elsewhere
+                run = await self._runs.get(run_id)
+                if await self._execution.ledger.waits(run_id):
+                    return run
         live = self._lives.get(run_id)
-        return await live.settled() if live and live.is_running else await self._runs.get(run_id)
+        return await live.at_rest() if live and live.is_running else await self._runs.get(run_id)
 
     async def cancel(self, run_id: str, *, owner: str | None, by: str | None = None) -> Run:
         """Stop a run for good and return its record; an action that is being sent is finished first.

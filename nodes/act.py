@@ -20,7 +20,7 @@ KEY_LASTS = timedelta(hours=24)
 MOST_SENDS = 3
 """How often an action is sent whose service says each time that the send before did not arrive."""
 
-LOOK_AGAIN_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 5.0
 """How long an action that waits for its service sleeps at most before it looks whether it may go on."""
 
 CONFLICT = 409
@@ -64,6 +64,14 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """Whether an action may be sent now, and until when it may wait for that."""
+
+    refusal: Refusal | None = None
+    ends: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Postponed:
     """The circuit of the service is open: for how many seconds, and in words."""
 
@@ -101,14 +109,15 @@ class Sender:
         at it by now.
         """
         while True:
-            refusal = await self._refusal(order)
-            hold = await self._held(order, refusal)
-            outcome = hold.result or await self._attempted(order, hold, refusal)
+            leave = await self._leave(order)
+            hold = await self._held(order, leave.refusal)
+            outcome = hold.result or await self._attempted(order, hold, leave.refusal)
             if isinstance(outcome, Result):
-                await self._tell_approval(order, outcome, refusal)
+                await self._tell_approval(order, outcome, leave.refusal)
                 return outcome
             tell(order.action.action_id, outcome.reason)
-            await asyncio.sleep(outcome.seconds)
+            left = (leave.ends - self.clock()).total_seconds() if leave.ends else outcome.seconds
+            await asyncio.sleep(max(0.0, min(outcome.seconds, left)))
             tell(order.action.action_id, "")
 
     async def looked_up(self, action: Action, *, key: str) -> Result | None:
@@ -116,28 +125,28 @@ class Sender:
         lookup = self.toolbox.lookup(action)
         return await self._asked(action, lookup, key) if lookup else _came(action, "unknown", None)
 
-    async def _refusal(self, order: Order) -> Refusal | None:
+    async def _leave(self, order: Order) -> Leave:
         """Look at the world again: what was allowed when it was decided may not be allowed now."""
-        now = self.clock()
+        ends = None
         if order.approval_id:
+            now = self.clock()
             record = await self.approvals.claim(order.approval_id, action_digest=order.action.digest, at=now)
-            if record.state == "execution_expired" or (
-                record.state == "claimed" and record.execute_by and record.execute_by <= now
-            ):
-                return Refusal("It was approved, but the time to carry it out is over; it was not sent.", is_late=True)
+            ends = record.execute_by if record.state == "claimed" else None
+            if record.state == "execution_expired" or (ends and ends <= now):
+                return Leave(Refusal("It was approved, but the time to carry it out is over.", is_late=True))
             if record.state not in BEGUN:
-                return Refusal(f"Its approval is {record.state}; it was not sent.")
+                return Leave(Refusal(f"Its approval is {record.state}."))
         rule = self.policies.current().judge(order.action, requester=order.requester)
         if rule.then == "deny":
-            return Refusal(f"The policy denies it by now ({rule.name}); it was not sent. {rule.reason}".strip())
+            return Leave(Refusal(f"The policy denies it by now ({rule.name}). {rule.reason}".strip()))
         if rule.then == "ask" and not order.approval_id:
-            return Refusal(f"The policy asks a human for it by now ({rule.name}); it was not sent.")
-        return None
+            return Leave(Refusal(f"The policy asks a human for it by now ({rule.name})."))
+        return Leave(ends=ends)
 
     async def _held(self, order: Order, refusal: Refusal | None) -> Hold:
         if refusal is None:
             return await self.ledger.begin(order, at=self.clock())
-        return await self.ledger.refuse(order, _said(order.action, "denied", refusal.reason), at=self.clock())
+        return await self.ledger.refuse(order, _denied(order.action, refusal), at=self.clock())
 
     async def _attempted(self, order: Order, hold: Hold, refusal: Refusal | None) -> Result | Postponed:
         can_ask = self.toolbox.lookup(order.action) and not self.toolbox.honours_key(order.action)
@@ -249,8 +258,8 @@ def _is_conclusive(error: ServiceError) -> bool:
     return isinstance(error, ServiceRefused) and error.status is not None and error.status not in SAYS_NOTHING
 
 
-def _said(action: Action, outcome: Outcome, body: str) -> Result:
-    return Result(action_id=action.action_id, outcome=outcome, body=body)
+def _denied(action: Action, refusal: Refusal) -> Result:
+    return Result(action_id=action.action_id, outcome="denied", body=f"{refusal.reason} It was not sent.")
 
 
 def _came(action: Action, outcome: Outcome, error: ServiceError | None) -> Result:
@@ -261,7 +270,7 @@ def _came(action: Action, outcome: Outcome, error: ServiceError | None) -> Resul
 def _not_applied(action: Action, refusal: Refusal | None, error: ServiceError | None) -> Result:
     """Return the result of an action whose service says that it did not happen."""
     if refusal:
-        return _said(action, "denied", refusal.reason)
+        return _denied(action, refusal)
     why = f" {error.detail}" if error else ""
     result = _came(action, "failed", error)
     return result.model_copy(update={"body": f"The service's records say that it did not happen.{why}"})
