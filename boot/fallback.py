@@ -8,6 +8,8 @@ from datetime import datetime
 from boot.ports import Port
 from domain.errors import ConfigurationError, StoreUnavailable
 
+ONE_SERVER = "One server only: replicas cannot share it."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Form[T]:

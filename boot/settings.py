@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError
@@ -50,11 +50,24 @@ class Settings(BaseSettings):
     http_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for one call of a service")
 
     redis_url: SecretStr | None = Field(
-        None, description="Redis 8 for checkpoints, locks and breakers; absent: embedded"
+        None, description="Redis or Valkey for checkpoints, locks and breakers; absent: embedded"
     )
     redis_max_connections: int = Field(32, ge=2, description="Connections to Redis; who finds none free waits")
+    checkpointer: Literal["redis", "redis-json", "sqlite", "memory"] | None = Field(
+        None, description="Where checkpoints go; absent: `redis` where REDIS_URL is set, else `sqlite`"
+    )
+    checkpoints_kept: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        10, description="Checkpoints of a thread that stay beside the newest: ends of runs and pauses first; or `all`"
+    )
     checkpoint_ttl_minutes: int | None = Field(
         None, ge=1, description="How long Redis keeps an unused thread; absent: for good"
+    )
+    checkpoint_ttl_waiting: bool = Field(False, description="true: that holds for threads that wait for a human, too")
+    checkpoint_compress_bytes: int | None = Field(
+        None, ge=0, description="Values in checkpoints longer than this are compressed; absent: none"
+    )
+    checkpoint_key: SecretStr | None = Field(
+        None, description="Encrypts checkpoints: 32 bytes in base64; more, after commas, decrypt only"
     )
     lease_seconds: float = Field(5.0, ge=1, le=60, description="How long a thread stays closed when its server dies")
     mongodb_url: SecretStr | None = Field(None, description="MongoDB for runs, approvals and ledger; absent: embedded")

@@ -1,7 +1,7 @@
 """What survives a restart, each in the first form that opens."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from boot.fallback import Form, first_available
+from boot.fallback import ONE_SERVER, Form, first_available
 from boot.ports import Port
+from boot.savers import embedded_saver, redis_saver
 from boot.settings import Settings
 from boot.watched import Watched
 from checkpoints.collections import Database
 from checkpoints.documents import open_documents
 from checkpoints.locks import Leases, Locks
-from checkpoints.saver import open_memory_saver, open_redis_saver, open_sqlite_saver
 from domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from checkpoints.mongo import MongoDatabase
 
 LEASE_CONNECTIONS = 8
-ONE_SERVER = "One server only: replicas cannot share it."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,7 @@ async def open_stores(
 
     database, documents = await opened("documents", mongo.form(), _documents_file(data_dir), mongo.ping)
     saver, checkpoints = await opened(
-        "checkpoints", redis.checkpoints(), _checkpoints_here(settings, data_dir), redis.ping
+        "checkpoints", redis.checkpoints(), embedded_saver(settings, data_dir), redis.ping
     )
     locks, one_writer = await opened("locks", redis.locks(), _locks_here(), redis.ping)
     return Stores(
@@ -137,10 +136,7 @@ class _Redis:
             self._failure = error
 
     def checkpoints(self) -> Form[BaseCheckpointSaver[Any]] | None:
-        if self._settings.redis_url is None or not self._settings.enable_checkpointing:
-            return None
-        minutes = self._settings.checkpoint_ttl_minutes
-        return Form(name="Redis", opener=lambda: self._with(lambda redis: open_redis_saver(redis, ttl_minutes=minutes)))
+        return redis_saver(self._settings, self._connected)
 
     def locks(self) -> Form[Leases] | None:
         return Form(name="Redis", opener=self._locks) if self._settings.redis_url else None
@@ -162,11 +158,6 @@ class _Redis:
         return self.patient
 
     @asynccontextmanager
-    async def _with[T](self, opener: Callable[["Redis"], AbstractAsyncContextManager[T]]) -> AsyncIterator[T]:
-        async with opener(self._connected()) as opened:
-            yield opened
-
-    @asynccontextmanager
     async def _locks(self) -> AsyncIterator[Leases]:
         """Open the leases on connections of their own: a renewal that queues behind checkpoints comes too late."""
         self._connected()
@@ -183,13 +174,6 @@ class _Redis:
 def _documents_file(data_dir: Path) -> Form[Database]:
     path = data_dir / "documents.sqlite"
     return Form(name=f"SQLite file {path}", opener=lambda: open_documents(path), lost=ONE_SERVER)
-
-
-def _checkpoints_here(settings: Settings, data_dir: Path) -> Form[BaseCheckpointSaver[Any]]:
-    if not settings.enable_checkpointing:
-        return Form(name="memory", opener=open_memory_saver, lost="Conversations and pauses end with the process.")
-    path = data_dir / "checkpoints.sqlite"
-    return Form(name=f"SQLite file {path}", opener=lambda: open_sqlite_saver(path), lost=ONE_SERVER)
 
 
 def _locks_here() -> Form[Leases]:

@@ -27,7 +27,8 @@ async def checkpointer() -> AsyncIterator[BaseCheckpointSaver[Any]]:
     its own below DATA_DIR, so that it runs beside the server. Raises `ConfigurationError` or `StoreUnavailable`.
     """
     given = await asyncio.to_thread(read_settings)
-    settings = given.model_copy(update={"redis_url": None, "mongodb_url": None})  # a playground, not the fleet's data
+    embedded = {"redis_url": None, "mongodb_url": None, "checkpointer": None}  # a playground, not the fleet's data
+    settings = given.model_copy(update=embedded)
     async with AsyncExitStack() as stack:
         data_dir = await stack.enter_async_context(claimed(settings.data_dir / "studio"))
         stores = await open_stores(stack, settings, data_dir, utc_now)

@@ -23,8 +23,9 @@ from checkpoints.embedded import commands
 from checkpoints.embedded.body import copied, encoded
 from checkpoints.embedded.catalogue import Index
 from checkpoints.embedded.cursor import EmbeddedCursor, EmbeddedResults, query_of
-from checkpoints.embedded.engine import Engine
+from checkpoints.embedded.engine import READERS, Engine
 from checkpoints.embedded.pipeline import leading_match, pipeline_of
+from checkpoints.embedded.session import Session, open_sessions
 from checkpoints.embedded.shape import Shape, keys_of
 from checkpoints.embedded.table import Query, Stored
 from checkpoints.embedded.update import Update
@@ -40,7 +41,7 @@ async def open_documents(path: Path, *, busy_seconds: float = 5.0) -> AsyncItera
     Args:
         busy_seconds: How long a write waits for other processes before it raises `StoreUnavailable`.
     """
-    engine = await Engine.opened(path, busy_seconds=busy_seconds)
+    engine = await Engine.opened(partial(open_sessions, path, readers=READERS, busy_seconds=busy_seconds))
     try:
         yield EmbeddedDatabase(engine)
     finally:
@@ -50,7 +51,7 @@ async def open_documents(path: Path, *, busy_seconds: float = 5.0) -> AsyncItera
 class EmbeddedDatabase:
     """Collections by name."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine[Session]) -> None:
         self._engine = engine
 
     def __getitem__(self, name: str) -> "EmbeddedCollection":
@@ -63,7 +64,7 @@ class EmbeddedDatabase:
 class EmbeddedCollection:
     """A named set of documents; see `checkpoints.collections.Collection`."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine[Session], name: str) -> None:
         self._engine = engine
         self.name = name
 

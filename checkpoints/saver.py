@@ -1,4 +1,4 @@
-"""Graph checkpoints: in Redis, in a SQLite file, or in memory where checkpointing is switched off."""
+"""Graph checkpoints: in Redis, in a SQLite file, or in memory; our own savers, and the packages they replace."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import aiosqlite
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
@@ -17,14 +16,21 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from checkpoints.lean.packing import serializer
+from checkpoints.lean.parts import Care, Shelf
+from checkpoints.lean.saver import LeanSaver
+from checkpoints.lean.sqlite_shelf import SqliteShelf
 from checkpoints.locks import writing_lease
 from checkpoints.probe import check_saver
 from domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+
+USUAL = Care(kept=10)
 
 
 class FencedSaver(BaseCheckpointSaver[Any]):
@@ -121,8 +127,20 @@ class FencedSaver(BaseCheckpointSaver[Any]):
 
 
 @asynccontextmanager
-async def open_redis_saver(client: "Redis", *, ttl_minutes: int | None = None) -> AsyncIterator[FencedSaver]:
-    """Open the checkpoints of a Redis; raises `StoreUnavailable` where it cannot keep what the graph gives it.
+async def open_redis_saver(
+    client: "Redis", *, care: Care = USUAL, serde: SerializerProtocol | None = None
+) -> AsyncIterator[LeanSaver]:
+    """Open the checkpoints of a plain Redis; raises `StoreUnavailable` where it cannot keep what the graph gives it."""
+    from checkpoints.lean.line import Line  # Redis's driver is not always installed
+    from checkpoints.lean.redis_shelf import RedisShelf
+
+    async with _lean(RedisShelf(Line(client), care), serde) as saver:
+        yield saver
+
+
+@asynccontextmanager
+async def open_redis_json_saver(client: "Redis", *, ttl_minutes: int | None = None) -> AsyncIterator[FencedSaver]:
+    """Open what langgraph-checkpoint-redis keeps; raises `StoreUnavailable` where it cannot keep what it is given.
 
     Args:
         ttl_minutes: How long a thread is kept after it was last used; None keeps it.
@@ -135,8 +153,20 @@ async def open_redis_saver(client: "Redis", *, ttl_minutes: int | None = None) -
 
 
 @asynccontextmanager
-async def open_sqlite_saver(path: Path) -> AsyncIterator[FencedSaver]:
+async def open_sqlite_saver(
+    path: Path, *, care: Care = USUAL, serde: SerializerProtocol | None = None
+) -> AsyncIterator[LeanSaver]:
     """Open the checkpoints of a file, one writer, every commit synced; raises `StoreUnavailable`."""
+    async with _lean(await SqliteShelf.opened(path, care), serde) as saver:
+        yield saver
+
+
+@asynccontextmanager
+async def open_langgraph_sqlite_saver(path: Path) -> AsyncIterator[FencedSaver]:
+    """Open a file of langgraph-checkpoint-sqlite, every commit synced; raises `StoreUnavailable`."""
+    import aiosqlite  # this format's own
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
     try:
         async with AsyncSqliteSaver.from_conn_string(str(path)) as sqlite:
             await sqlite.setup()
@@ -152,3 +182,13 @@ async def open_sqlite_saver(path: Path) -> AsyncIterator[FencedSaver]:
 async def open_memory_saver() -> AsyncIterator[FencedSaver]:
     """Open checkpoints that end with the process."""
     yield FencedSaver(InMemorySaver())
+
+
+@asynccontextmanager
+async def _lean(shelf: Shelf, serde: SerializerProtocol | None) -> AsyncIterator[LeanSaver]:
+    saver = LeanSaver(shelf, serde or serializer())
+    try:
+        await check_saver(saver)
+        yield saver
+    finally:
+        await saver.close()

@@ -11,6 +11,7 @@ from checkpoints.embedded.body import copied
 from checkpoints.embedded.engine import Engine
 from checkpoints.embedded.paths import Document
 from checkpoints.embedded.query import matcher
+from checkpoints.embedded.session import Session
 from checkpoints.embedded.shape import Shape, keys_of
 from checkpoints.embedded.table import Query
 from domain.errors import UnsupportedQuery
@@ -63,7 +64,7 @@ class EmbeddedResults:
 class EmbeddedCursor(EmbeddedResults):
     """A query that is run when its first document is asked for."""
 
-    def __init__(self, engine: Engine, name: str, query: Query, shape: Shape) -> None:
+    def __init__(self, engine: Engine[Session], name: str, query: Query, shape: Shape) -> None:
         super().__init__()
         self._engine = engine
         self._name = name

@@ -8,28 +8,25 @@ write that was answered before they were asked.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from operator import attrgetter
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
-from checkpoints.embedded.session import Session, open_sessions
+from checkpoints.embedded.transactions import Connected
 from domain.errors import StoreUnavailable
 
 _MOST_IN_ONE_COMMIT: Final = 256
-_READERS: Final = 3
+READERS: Final = 3
 _READ: Final = "BEGIN"
 _WRITE: Final = "BEGIN IMMEDIATE"
 
-type Work[T] = Callable[[Session], T]
-
 
 class Command(NamedTuple):
-    """Something to do in a thread, and who waits for it."""
+    """Something to do in a thread with its connection, and who waits for it."""
 
-    work: Work[Any]
+    work: Callable[[Any], Any]
     caller: asyncio.Future[Any]
 
 
@@ -50,7 +47,7 @@ class Answer(NamedTuple):
             self.caller.set_exception(self.error)
 
 
-class Lane:
+class Lane[S: Connected]:
     """A thread, and the commands that wait for it or that it is at.
 
     Args:
@@ -58,17 +55,17 @@ class Lane:
         most: How many commands it takes at once; they are answered together.
     """
 
-    def __init__(self, session: Session, serve: "Serve", *, most: int) -> None:
+    def __init__(self, session: S, serve: "Serve", *, most: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._session = session
         self._serve = serve
         self._most = most
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="documents", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sqlite", daemon=True)
         self._thread.start()
         self.load = 0
 
-    async def ask[T](self, work: Work[T]) -> T:
+    async def ask[T](self, work: Callable[[S], T]) -> T:
         """Have the thread do something and return the result."""
         caller: asyncio.Future[T] = self._loop.create_future()
         self.load += 1
@@ -112,24 +109,29 @@ class Lane:
             answer.deliver()
 
 
-type Serve = Callable[[Session, list[Command]], list[Answer]]
+type Serve = Callable[[Connected, list[Command]], list[Answer]]
 
 
-class Engine:
-    """One open file; `opened` makes it."""
+class Engine[S: Connected]:
+    """One open file; `opened` makes it.
 
-    def __init__(self, sessions: list[Session]) -> None:
+    Args:
+        sessions: Its connections: one to write and some to read.
+    """
+
+    def __init__(self, sessions: Sequence[S]) -> None:
+        self._store = sessions[0].store
         writer, *readers = sessions
         self._writer = Lane(writer, _committed, most=_MOST_IN_ONE_COMMIT)
         self._readers = [Lane(reader, _read, most=1) for reader in readers]
         self._closed = False
 
     @classmethod
-    async def opened(cls, path: Path, *, busy_seconds: float) -> "Engine":
-        """Open the file and start the threads; raises `StoreUnavailable` where the file cannot be used."""
-        return cls(await asyncio.to_thread(open_sessions, path, readers=_READERS, busy_seconds=busy_seconds))
+    async def opened(cls, opening: Callable[[], Sequence[S]]) -> "Engine[S]":
+        """Open the file and start the threads; raises what the opening raises."""
+        return cls(await asyncio.to_thread(opening))
 
-    async def write[T](self, work: Work[T]) -> T:
+    async def write[T](self, work: Callable[[S], T]) -> T:
         """Run a change and return its result once it is on disk.
 
         A caller that is cancelled while it waits may find that its change was made all the same.
@@ -137,7 +139,7 @@ class Engine:
         self._check_open()
         return await self._writer.ask(work)
 
-    async def read[T](self, work: Work[T]) -> T:
+    async def read[T](self, work: Callable[[S], T]) -> T:
         """Run a query against one consistent state of the file and return its result."""
         self._check_open()
         # The first of the idle ones: a thread that was just at work wakes up faster than its neighbour.
@@ -151,14 +153,14 @@ class Engine:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StoreUnavailable("The document store is closed.")
+            raise StoreUnavailable(f"The {self._store} is closed.")
 
 
-def _read(session: Session, commands: list[Command]) -> list[Answer]:
+def _read(session: Connected, commands: list[Command]) -> list[Answer]:
     return [_attempted(session, command, session.transaction(_READ)) for command in commands]
 
 
-def _committed(session: Session, commands: list[Command]) -> list[Answer]:
+def _committed(session: Connected, commands: list[Command]) -> list[Answer]:
     if len(commands) == 1:
         return [_attempted(session, commands[0], session.transaction(_WRITE))]
     try:
@@ -168,14 +170,14 @@ def _committed(session: Session, commands: list[Command]) -> list[Answer]:
         return [Answer(command.caller, error=error) for command in commands]
 
 
-def _in_company(session: Session, command: Command) -> Answer:
+def _in_company(session: Connected, command: Command) -> Answer:
     answer = _attempted(session, command, session.savepoint())
     if not session.is_open:  # this failure undid what its neighbours did before
-        raise StoreUnavailable("The document store could not be written.") from answer.error
+        raise session.unavailable() from answer.error
     return answer
 
 
-def _attempted(session: Session, command: Command, scope: AbstractContextManager[None]) -> Answer:
+def _attempted(session: Connected, command: Command, scope: AbstractContextManager[None]) -> Answer:
     try:
         with scope:
             result = command.work(session)

@@ -1,28 +1,24 @@
-"""A connection to the file, its transactions, and how the file is opened."""
+"""A connection to the document store's file, what it knows of it, and how the file is opened."""
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from checkpoints.embedded.catalogue import Catalogue
 from checkpoints.embedded.table import Table
+from checkpoints.embedded.transactions import Connected
 from domain.errors import StoreUnavailable
 
+STORE: Final = "document store"
 _FORMAT: Final = 0x0A0D0C01  # PRAGMA application_id: a file of ours, in the first format
-_RETRY_SECONDS: Final = 0.01
-_SETTINGS: Final = ("PRAGMA synchronous = FULL", "PRAGMA cache_size = -2000")  # kibibytes
 
 
-class Session:
+class Session(Connected):
     """A connection and what it knows of the file; used by one thread at a time."""
 
     def __init__(self, path: Path, *, busy_seconds: float) -> None:
-        self.connection = sqlite3.connect(
-            path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=512
-        )
+        super().__init__(path, store=STORE, busy_seconds=busy_seconds)
         self._catalogue = Catalogue(self.connection)
 
     def existing(self, name: str) -> Table | None:
@@ -35,51 +31,13 @@ class Session:
         layout = self._catalogue.layout(name) or self._catalogue.create_collection(name)
         return Table(self.connection, self._catalogue, layout)
 
-    @contextmanager
-    def transaction(self, begin: str) -> Iterator[None]:
-        """Commit what happens inside, or undo it when it raises; raises `StoreUnavailable` when SQLite fails."""
-        try:
-            self.connection.execute(begin)
-            self._catalogue.refresh()
-            yield
-            self.connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._roll_back()
-            raise _unavailable() from error
-        except BaseException:
-            self._roll_back()
-            raise
+    def refresh(self) -> None:
+        """Learn of collections that others made."""
+        self._catalogue.refresh()
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Undo what happens inside, and only that, when it raises; raises `StoreUnavailable` when SQLite fails."""
-        self.connection.execute("SAVEPOINT command")
-        try:
-            yield
-        except sqlite3.Error as error:
-            self._go_back()
-            raise _unavailable() from error
-        except BaseException:
-            self._go_back()
-            raise
-        self.connection.execute("RELEASE command")
-
-    def _roll_back(self) -> None:
+    def forget(self) -> None:
+        """Forget collections that may not exist."""
         self._catalogue.forget()
-        with suppress(sqlite3.Error):  # the first error is the one to tell
-            self.connection.rollback()
-
-    def _go_back(self) -> None:
-        self._catalogue.forget()
-        if self.is_open:
-            self.connection.execute("ROLLBACK TO command")
-            self.connection.execute("RELEASE command")
-            self._catalogue.refresh()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a transaction is under way; a full disk, for one, ends it without asking."""
-        return self.connection.in_transaction
 
     def prepare(self, deadline: float) -> None:
         """Make the file ours, or see that it is; raises `StoreUnavailable` for a file of somebody else.
@@ -87,7 +45,7 @@ class Session:
         Args:
             deadline: Until when to wait for other processes, on the monotonic clock.
         """
-        self._enter_wal(deadline)
+        self.enter_wal(deadline)
         with self.transaction("BEGIN IMMEDIATE"):
             (stamp,) = self.connection.execute("PRAGMA application_id").fetchone()
             (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -96,20 +54,6 @@ class Session:
             if not tables:
                 self._catalogue.create()
                 self.connection.execute(f"PRAGMA application_id = {_FORMAT}")
-
-    def _enter_wal(self, deadline: float) -> None:
-        # Processes that enter WAL at once collide, and here SQLite does not wait by itself.
-        while True:
-            try:
-                (mode,) = self.connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            except sqlite3.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_RETRY_SECONDS)
-            else:
-                break
-        if mode != "wal":
-            raise StoreUnavailable("The document store's file system does not allow a write-ahead log.")
 
 
 def open_sessions(path: Path, *, readers: int, busy_seconds: float) -> list[Session]:
@@ -121,16 +65,11 @@ def open_sessions(path: Path, *, readers: int, busy_seconds: float) -> list[Sess
             sessions.append(session)
             if session is sessions[0]:
                 session.prepare(time.monotonic() + busy_seconds)
-            for setting in _SETTINGS:
-                session.connection.execute(setting)
+            session.settle()
     except (sqlite3.Error, StoreUnavailable) as error:
         for session in sessions:
             session.connection.close()
         if isinstance(error, StoreUnavailable):
             raise
-        raise _unavailable() from error
+        raise StoreUnavailable(f"The {STORE} could not be read or written.") from error
     return sessions
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable("The document store could not be read or written.")

@@ -49,7 +49,8 @@ async def test_without_redis_packages_the_embedded_form_serves_and_says_why(
     python = environment_without(tmp_path / "environment", missing)
     async with redis_server(tmp_path / "redis") as redis:
         data = tmp_path / "data"
-        async with server_process(data, demo, python=python, REDIS_URL=redis.url) as process:
+        wanted = {"CHECKPOINTER": "redis-json"} if missing == "redisvl" else {}
+        async with server_process(data, demo, python=python, REDIS_URL=redis.url, **wanted) as process:
             seen, body = await ports(process.url)
     assert {name for name, port in seen.items() if port["mode"] == "degraded"} >= lost
     assert f"The Python package {missing}" in seen["checkpoints"]["reason"]

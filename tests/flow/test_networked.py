@@ -114,7 +114,7 @@ async def test_in_production_a_store_that_does_not_answer_stops_the_start(tmp_pa
         assert "ALLOW_DEGRADED=true starts without it" in told
 
 
-async def test_a_redis_without_modules_serves_locks_and_breakers_but_no_checkpoints(
+async def test_a_redis_without_modules_serves_everything_but_checkpoints_as_json(
     tmp_path: Path, demo: DemoServices
 ) -> None:
     async with (
@@ -122,6 +122,10 @@ async def test_a_redis_without_modules_serves_locks_and_breakers_but_no_checkpoi
         served(settings_for(tmp_path / "data", demo, redis_url=plain.url)) as server,
     ):
         seen = await modes(server)
-    assert seen["locks"] == ("networked", True)
-    assert seen["breakers"] == ("networked", True)
-    assert seen["checkpoints"] == ("degraded", False)
+        as_json = settings_for(tmp_path / "other", demo, redis_url=plain.url, checkpointer="redis-json")
+        async with served(as_json) as other:
+            lacking = await modes(other)
+    assert {port: seen[port] for port in ("locks", "breakers", "checkpoints")} == dict.fromkeys(
+        ("locks", "breakers", "checkpoints"), ("networked", True)
+    )
+    assert lacking["checkpoints"] == ("degraded", False)
