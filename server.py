@@ -1,6 +1,7 @@
 """The HTTP shell: opens what the process needs, and lays the routes over it."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from api import (
     audit,
     breakers,
     experiments,
+    knowledge,
     operations,
     orchestrate,
     policy,
@@ -34,6 +36,9 @@ from boot.settings import Settings, read_settings
 from domain.errors import OrchestrationError
 
 log = structlog.get_logger("server")
+
+FORM_BYTES = 100_000
+"""What a form may take beside the document in it."""
 
 DESCRIPTION = """An agent server that acts on your services, asks a human where policy says so, and never lies about it.
 
@@ -57,7 +62,8 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
         lifespan=lifespan,
         longest_message=settings.max_message_chars,
     )
-    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
+    larger = {"/rag/documents": max(settings.max_document_bytes + FORM_BYTES, settings.max_body_bytes)}
+    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes, larger=larger)
     problems.install(app)
     families = (
         orchestrate,
@@ -67,6 +73,7 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
         experiments,
         audit,
         breakers,
+        knowledge,
         webhooks,
         operations,
         services,
@@ -79,6 +86,8 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
 
 def main() -> int:
     """Serve until a signal says stop; returns the process's exit code."""
+    # Before anything imports numpy: on few cores its threads fight for them (tools/knowledge/minilm.py).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         settings = read_settings()
         set_up_logs(level=settings.log_level, form=settings.log_format)

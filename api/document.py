@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.knowledge_shapes import DocumentIn
 from api.problems import HEADERS, MEDIA_TYPE
 from api.shapes import ProblemOut
 
@@ -17,6 +18,7 @@ TAGS = [
     {"name": "policy", "description": "What the agent may do, and what it might under other rules."},
     {"name": "experiments", "description": "Which configuration of the agent does best, and how sure that is."},
     {"name": "actions", "description": "What was really sent, and a human's word where nobody knows what came of it."},
+    {"name": "knowledge", "description": "Documents the agent can cite."},
     {"name": "operations", "description": "How the server is, what it is made of, and how it is configured."},
     {"name": "services", "description": "Reads of the services, with the agent's own checks."},
 ]
@@ -67,6 +69,9 @@ class Documented(FastAPI):
         for theirs in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which this server never sends
             schemas.pop(theirs, None)
         schemas["ProblemOut"] = ProblemOut.model_json_schema()
+        # Its route takes files, too, and reads the body itself.
+        schemas["DocumentIn"] = DocumentIn.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schemas["DocumentIn"].pop("$defs", {})
         schemas["MessageIn"]["properties"]["message"]["maxLength"] = self._longest_message
         document["components"]["securitySchemes"]["APIKeyHeader"] = KEY_HEADER
         for item in document["paths"].values():

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 
 import pydantic_core
@@ -28,11 +29,13 @@ class Guard:
     Args:
         max_body_bytes: The largest body taken; a larger one is answered 413. Its rest is read and dropped within the
             bounds above, then the connection is closed.
+        larger: Paths that take larger bodies, and how large.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, larger: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or refuse it."""
@@ -52,37 +55,39 @@ class Guard:
 
         if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
             try:
-                body, more = await self._body(headers, receive)
+                most = self._larger.get(scope["path"], self._max_body_bytes)
+                body, more = await self._body(headers, receive, most)
             except ClientDisconnect:  # half a body is no request, however well it reads
                 return None
             if body is None:
                 ended = not more or ("expect" not in headers and await _drained(receive))
-                return await self._too_large(keep=ended)(scope, receive, tagged)
+                return await _too_large(most, keep=ended)(scope, receive, tagged)
             if fault := _fault(headers.get("content-type", ""), body):
                 return await problem(400, "malformed-json", fault)(scope, receive, tagged)
             receive = _replayed(body, receive)
         return await self._app(scope, receive, tagged)
 
-    async def _body(self, headers: Headers, receive: Receive) -> tuple[bytes | None, bool]:
+    async def _body(self, headers: Headers, receive: Receive, most: int) -> tuple[bytes | None, bool]:
         """Return the whole body, or None as soon as it is too large, and whether more of it is to come.
 
         Raises `ClientDisconnect` if the caller leaves in the middle of it.
         """
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_body_bytes:
+        if announced.isdecimal() and int(announced) > most:
             return None, True
         parts, size, more = [], 0, True
         while more:
             part, more = await _received(receive)
             size += len(part)
-            if size > self._max_body_bytes:
+            if size > most:
                 return None, more
             parts.append(part)
         return b"".join(parts), False
 
-    def _too_large(self, *, keep: bool) -> JSONResponse:
-        headers = {} if keep else {"Connection": "close"}
-        return problem(413, "content-too-large", f"A body may have {self._max_body_bytes} bytes.", headers=headers)
+
+def _too_large(most: int, *, keep: bool) -> JSONResponse:
+    headers = {} if keep else {"Connection": "close"}
+    return problem(413, "content-too-large", f"A body may have {most} bytes.", headers=headers)
 
 
 async def _received(receive: Receive) -> tuple[bytes, bool]:

@@ -21,6 +21,7 @@ MEDIA_TYPE = "application/problem+json"
 STATUS: dict[type[errors.OrchestrationError], int] = {
     errors.InvalidInput: 422,
     errors.InvalidArguments: 422,
+    errors.UnreadableDocument: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotEligible: 403,
@@ -54,7 +55,7 @@ OTHERS: dict[str, tuple[int, str]] = {
     "bad-request": (400, "The request cannot be read."),
     "malformed-json": (400, "The body is not JSON that this server takes: RFC 8259, no NaN, no lone surrogates."),
     "method-not-allowed": (405, "The path exists, but not for this method; `Allow` tells which it takes."),
-    "content-too-large": (413, "The body is larger than MAX_BODY_BYTES."),
+    "content-too-large": (413, "The body is larger than MAX_BODY_BYTES, or MAX_DOCUMENT_BYTES for a document."),
     "internal-server-error": (500, "The server has a defect; its log tells more."),
 }
 """Problems that no error of ours stands for: the status and the meaning of each."""

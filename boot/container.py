@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
 from boot.checks import check
 from boot.data_dir import claimed
 from boot.keys import Keys, parse_keys
+from boot.knowledge import Knowledge, open_knowledge
 from boot.parts import Opened, open_parts
 from boot.policies import PolicyFile
 from boot.settings import Settings
@@ -69,6 +71,7 @@ class Container:
     breakers: Breakers
     services: Services
     trials: Trials
+    knowledge: Knowledge | None
     policies: PolicyFile
     status: Status
 
@@ -87,11 +90,22 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
     async with AsyncExitStack() as stack:
         data_dir = await stack.enter_async_context(claimed(settings.data_dir))
         stores = await open_stores(stack, settings, data_dir, clock)
-        opened = await open_parts(stack, settings, stores.database, data_dir, clock, redis=stores.prompt)
+        knowledge = await _knowledge(stack, settings, stores, data_dir, clock)
+        opened = await open_parts(
+            stack,
+            settings,
+            stores.database,
+            data_dir,
+            clock,
+            redis=stores.prompt,
+            knowledge=knowledge.retrieval if knowledge else None,
+        )
         audit, auditor = await _audit(stack, stores.database, clock)
         bell = opened.approvals.bell
         outbox = await stack.enter_async_context(open_webhooks(settings, stores.database, bell, clock))
         orchestrations, afterwards = await _orchestrations(stack, settings, stores, opened, auditor)
+        if knowledge:
+            await knowledge.begin(stack)
         status = Status(
             settings=settings,
             services=opened.services,
@@ -99,6 +113,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             breakers=opened.breakers,
             policies=opened.policies,
             stores=stores,
+            knowledge=knowledge,
             opened_at=clock(),
             clock=clock,
         )
@@ -123,9 +138,18 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             breakers=opened.breakers,
             services=opened.services,
             trials=opened.trials,
+            knowledge=knowledge,
             policies=opened.policies,
             status=status,
         )
+
+
+async def _knowledge(
+    stack: AsyncExitStack, settings: Settings, stores: Stores, data_dir: Path, clock: Callable[[], datetime]
+) -> Knowledge | None:
+    if not settings.enable_knowledge:
+        return None
+    return await open_knowledge(stack, settings, stores.database, stores.locks, data_dir, clock)
 
 
 async def _audit(stack: AsyncExitStack, database: Database, clock: Callable[[], datetime]) -> tuple[Audit, Auditor]:

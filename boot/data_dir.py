@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, FolderHeld
 
 
 @asynccontextmanager
 async def claimed(path: Path) -> AsyncIterator[Path]:
-    """Make the folder and hold it; raises `ConfigurationError` if it cannot be written or another server holds it.
+    """Make the folder and hold it; raises `ConfigurationError` if it cannot be written, `FolderHeld` if another has it.
 
     Two servers on one folder would each take the other's runs for runs that a crash left behind.
     """
@@ -25,6 +25,6 @@ async def claimed(path: Path) -> AsyncIterator[Path]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield path
     except BlockingIOError as error:
-        raise ConfigurationError(f"Another server uses DATA_DIR {path}; give this one a folder of its own.") from error
+        raise FolderHeld(f"Another server uses DATA_DIR {path}; give this one a folder of its own.") from error
     finally:
         os.close(handle)

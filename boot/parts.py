@@ -20,10 +20,11 @@ from checkpoints.runs import Runs
 from checkpoints.trials import Trials, open_trials
 from checkpoints.variants import ServersOwn
 from domain.breakers import Rules
+from domain.ports import Knowledge
 from graph.build import Parts
 from tools.catalogue import load_services
 from tools.http import Bounds
-from tools.knowledge import NoKnowledge
+from tools.knowledge.absent import NoKnowledge
 from tools.model import ModelOptions, ModelTimeouts, TunableModel
 from tools.ollama import open_model
 from tools.planner import EmbeddedPlanner
@@ -59,11 +60,13 @@ async def open_parts(
     clock: Callable[[], datetime],
     *,
     redis: "Redis | None" = None,
+    knowledge: Knowledge | None = None,
 ) -> Opened:
     """Open everything the nodes reach; the stack closes it. Raises `ConfigurationError` and `StoreUnavailable`.
 
     Args:
         redis: Where breakers are shared; it need not answer.
+        knowledge: Where passages come from; None where there are none.
     """
     policies = await stack.enter_async_context(
         open_policy(settings.policy_file, database, humans=settings.enable_hitl, clock=clock)
@@ -91,7 +94,7 @@ async def open_parts(
     parts = Parts(
         model=model,
         variants=trials.variants if settings.enable_ab_testing else ServersOwn(),
-        knowledge=NoKnowledge(),
+        knowledge=knowledge or NoKnowledge(),
         toolbox=toolbox,
         policies=policies,
         approvals=approvals,

@@ -75,6 +75,28 @@ class Settings(BaseSettings):
     mongodb_max_pool_size: int = Field(50, ge=1, description="Connections to each MongoDB server")
     allow_degraded: bool = Field(False, description="In production: start even if a configured store does not answer")
 
+    enable_knowledge: bool = Field(True, description="false: no passages from documents, and this is said")
+    chroma_url: str | None = Field(
+        None, description="A Chroma server, for several replicas; absent: a folder in DATA_DIR"
+    )
+    embedding_model: str = Field(
+        "nomic-embed-text", description="Ollama's model for search by meaning, where the server has it; else MiniLM"
+    )
+    rag_top_k: int = Field(4, ge=1, le=20, description="Passages a message gets at most")
+    rag_min_score: float | None = Field(
+        None, ge=0, le=1, description="Least relevance of a passage; absent: what suits the embedding"
+    )
+    rag_metadata_keys: str = Field(
+        "category,language,product,tag", description="What a document's metadata may say and search may filter by"
+    )
+    rag_allowed_hosts: str = Field(
+        "", description="Where documents may be fetched from: names, `.example.org` for all below one, by commas"
+    )
+    rag_allowed_networks: str = Field(
+        "", description="Private networks that such a host may be in, such as `10.1.0.0/16`"
+    )
+    max_document_bytes: int = Field(10_000_000, ge=1_000, le=15_000_000, description="Largest document taken")
+
     breaker_window_seconds: float = Field(30.0, ge=0.01, description="How far back a breaker counts calls")
     breaker_minimum_calls: int = Field(10, ge=1, description="A breaker judges no fewer calls than these")
     breaker_failure_rate: float = Field(0.5, gt=0, le=1, description="Share of failed calls that opens a breaker")

@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from boot.knowledge import Knowledge
 from boot.policies import PolicyFile
 from boot.ports import Port
 from boot.settings import Settings
 from boot.stores import Stores
 from checkpoints.breakers import Breakers
-from tools.knowledge import NOTICE
+from tools.knowledge.absent import OFF
 from tools.model import TunableModel
 from tools.services import Services
 
@@ -30,6 +31,7 @@ class Status:
     breakers: Breakers
     policies: PolicyFile
     stores: Stores
+    knowledge: Knowledge | None
     opened_at: datetime
     clock: Callable[[], datetime]
 
@@ -124,17 +126,20 @@ class Status:
             reason=health.detail,
             lost="" if health.mode == "networked" else "Free-form understanding of messages.",
         )
-        knowledge = Port(
+        knowledge = await self.knowledge.port() if self.knowledge else self._no_knowledge()
+        return (model, *await self.stores.ports(), self._breakers_port(), knowledge)
+
+    def _no_knowledge(self) -> Port:
+        return Port(
             port="knowledge",
             configured=False,
             healthy=True,
             mode="embedded",
             form="none",
             since=self.opened_at,
-            reason=NOTICE.reason,
-            lost=NOTICE.lost,
+            reason=OFF.reason,
+            lost=OFF.lost,
         )
-        return (model, *await self.stores.ports(), self._breakers_port(), knowledge)
 
     def _breakers_port(self) -> Port:
         shared, configured = self.breakers.are_shared, self.settings.redis_url is not None

@@ -22,13 +22,29 @@ class Message(Frozen):
 
 
 class Passage(Frozen):
-    """A piece of retrieved text, untrusted."""
+    """A piece of retrieved text, untrusted.
+
+    Args:
+        score: How relevant it is, 0 to 1.
+    """
 
     document_id: str
     chunk_id: str
     title: str
     text: str
     score: float
+
+
+class Source(Frozen):
+    """Words of a document that a reply rests on: `quote` is `[start:end]` of the piece's text, to the letter."""
+
+    document_id: str
+    chunk_id: str
+    title: str
+    start: int
+    end: int
+    score: float
+    quote: str
 
 
 class Notice(Frozen):
@@ -45,6 +61,18 @@ class Notice(Frozen):
     mode: Literal["embedded", "degraded"]
     reason: str
     lost: str
+
+
+class Retrieved(Frozen):
+    """What the knowledge base gave for a message.
+
+    Args:
+        searched: Whether there was anything to search.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    searched: bool = False
 
 
 class Done(Frozen):

@@ -3,7 +3,8 @@
 OrchestrationError
 ├── InvalidInput                 the caller's words cannot be used
 │   ├── InvalidArguments         an action's arguments do not fit its operation
-│   └── InvalidPolicy            a policy is refused whole
+│   ├── InvalidPolicy            a policy is refused whole
+│   └── UnreadableDocument       there is no text to be had from a document
 ├── Unauthenticated              no key, or one we do not know
 ├── Forbidden                    the caller's role does not allow it
 │   ├── NotEligible              somebody else has to decide this request
@@ -20,6 +21,7 @@ OrchestrationError
 │   ├── Outdated                 it changed since the caller read it
 │   └── Duplicate                a unique index refused a second one
 ├── ConfigurationError           the server cannot start like this
+│   └── FolderHeld               another process uses DATA_DIR
 ├── VersionNeeded                the caller did not say which version it changes
 ├── StoreError                   what must survive could not be read or written
 │   ├── StoreUnavailable         the store does not answer
@@ -68,6 +70,10 @@ class InvalidPolicy(InvalidInput):
     def __init__(self, detail: str, *, problems: Sequence[Mapping[str, object]] = ()) -> None:
         super().__init__(detail, extra={"problems": list(problems)})
         self.problems = tuple(problems)
+
+
+class UnreadableDocument(InvalidInput):
+    """A document cannot be fetched, or there is no text to be had from it."""
 
 
 class Unauthenticated(OrchestrationError):
@@ -144,6 +150,10 @@ class RunInterrupted(OrchestrationError):
 
 class ConfigurationError(OrchestrationError):
     """The server cannot start with these settings or files."""
+
+
+class FolderHeld(ConfigurationError):
+    """Another process uses DATA_DIR, which is for one at a time."""
 
 
 class StoreError(OrchestrationError):

@@ -8,7 +8,7 @@ from domain.actions import Action, Call, Lookup, Operation, Result
 from domain.approvals import Approval, ServiceHealth, Verdict
 from domain.assignment import Who
 from domain.canonical import JSON
-from domain.conversation import Decision, Notice, OnToken, Passage, Turn
+from domain.conversation import Decision, OnToken, Retrieved, Turn
 from domain.ledger import Evidence, Hold, Order
 from domain.policy import Policy
 
@@ -24,10 +24,8 @@ class Model(Protocol):
 class Knowledge(Protocol):
     """Where passages come from."""
 
-    async def search(
-        self, query: str, *, requester: str, top_k: int | None = None
-    ) -> tuple[tuple[Passage, ...], tuple[Notice, ...]]:
-        """Return the best passages, best first, and what was degraded.
+    async def search(self, query: str, *, requester: str, top_k: int | None = None) -> Retrieved:
+        """Return the best passages the requester may see, best first, and what was degraded.
 
         Args:
             top_k: How many at most; None leaves it to the knowledge base.

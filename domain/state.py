@@ -53,6 +53,7 @@ class State(TypedDict, total=False):
 
     variants: dict[str, JSON]
     passages: list[Entry]
+    searched: bool
     step: int
     actions: list[Entry]
     answers: Annotated[dict[str, Entry], merged]
@@ -76,6 +77,7 @@ class Update(TypedDict, total=False):
     summary: str
     variants: dict[str, JSON]
     passages: list[Entry]
+    searched: bool
     step: int
     actions: list[Entry]
     answers: dict[str, Entry] | None

@@ -39,6 +39,7 @@ async def assign(state: State, config: RunnableConfig, *, variants: Variants) ->
         "requester": requester,
         "variants": await _variants(variants, requester, given.get("attributes") or {}, notices),
         "passages": [],
+        "searched": False,
         "step": 0,
         "actions": [],
         "answers": None,

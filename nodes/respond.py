@@ -1,12 +1,19 @@
-"""Respond: write the reply, and remember the turn within the window's budget."""
+"""Respond: write the reply with what it rests on, and remember the turn within the window's budget."""
 
+import re
 from typing import Any
 
 from domain.actions import Action, Result
 from domain.canonical import canonical, parsed
-from domain.conversation import Message
+from domain.citations import cited
+from domain.conversation import Message, Passage
 from domain.state import State, Update, result_of
 from domain.window import remember
+
+NOTHING_FOUND = "I found no passage about this in the documents."
+QUESTION = re.compile(
+    r"\s*(?:what|which|who|whom|whose|how|when|where|why|is|are|do|does|did|can|may|must)\b", re.IGNORECASE
+)
 
 BODY_CHARS = 1_500
 """How much of a service's answer the thread remembers."""
@@ -14,7 +21,10 @@ BODY_CHARS = 1_500
 
 async def respond(state: State, *, window_chars: int, summary_chars: int) -> Update:
     """Return the reply with its sources, and the thread's memory after this turn."""
-    text = state["text"] or "I have nothing to say to that."
+    text, sources, _ = cited(state["text"], [Passage(**entry) for entry in state["passages"]])
+    text = text or "I have nothing to say to that."
+    if found_nothing(state):
+        text = f"{text}\n\n{NOTHING_FOUND}"
     turn = [
         Message(role="user", content=state["message"]),
         *(_remembered(Action(**entry), state) for entry in state["actions"]),
@@ -29,7 +39,7 @@ async def respond(state: State, *, window_chars: int, summary_chars: int) -> Upd
     )
     return {
         "reply": text,
-        "sources": [_source(passage) for passage in state["passages"]],
+        "sources": [source.model_dump() for source in sources],
         "window": [message.model_dump() for message in window],
         "summary": summary,
     }
@@ -54,5 +64,7 @@ def remembered(action: Action, result: Result) -> Message:
     return Message(role="action", content=canonical(entry))
 
 
-def _source(passage: dict[str, Any]) -> dict[str, Any]:
-    return {key: passage[key] for key in ("document_id", "chunk_id", "title", "score")}
+def found_nothing(state: State) -> bool:
+    """Return whether a question was looked for in the documents, and neither they nor a service had an answer."""
+    asks = QUESTION.match(state["message"]) is not None or "?" in state["message"]
+    return bool(state.get("searched")) and asks and not state["passages"] and not state["actions"]

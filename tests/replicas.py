@@ -32,7 +32,7 @@ from graph.build import Parts, build
 from graph.execution import Execution
 from graph.runs import Asked, Orchestrations
 from tools.http import Bounds
-from tools.knowledge import NoKnowledge
+from tools.knowledge.absent import NoKnowledge
 from tools.services import open_services
 from tools.toolbox import Toolbox
 

@@ -183,7 +183,7 @@ def _spread(entries: Sequence[Entry]) -> list[Entry]:
 
 def _documented(steps: Sequence[Step], turn: Turn) -> str:
     """Return a document's words where it answers better than any operation: nothing asked to change, no value given."""
-    if not turn.passages or any(one.entry and not one.entry.reads for one in steps):
+    if not turn.passages or any(_would_change(one) for one in steps):
         return ""
     quiet = english.STOP_WORDS | english.READ_VERBS | english.VAGUE
     words = [token for one in steps for token in one.clause.words if token.plain not in quiet]
@@ -192,8 +192,14 @@ def _documented(steps: Sequence[Step], turn: Turn) -> str:
     covered = min((one.coverage for one in called), default=0.0)
     if any(one.call and one.call.arguments for one in called) or covered >= 1:
         return ""
-    share = max(wording.relevance(one, telling) for one in turn.passages)
-    return wording.quoted(turn.passages, telling) if share > covered else ""
+    best = max(wording.worth(one, telling) for one in turn.passages)
+    return wording.quoted(turn.passages, telling) if best > covered else ""
+
+
+def _would_change(one: Step) -> bool:
+    """Return whether a clause is about a change: told to make one, or asking with enough said to make it."""
+    changes = one.entry is not None and not one.entry.reads
+    return changes and (one.call is not None or one.clause.mood != "question")
 
 
 def _unfit(steps: Sequence[Step], index: Index) -> str:

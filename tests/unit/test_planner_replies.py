@@ -121,7 +121,7 @@ POLICY = Passage(document_id="d1", chunk_id="c1", title="Terms", text="Our refun
 
 
 def test_a_document_answers_what_no_operation_fits() -> None:
-    told = "From the connected documents:\n“Our refund policy: 30 days.” — Terms"
+    told = "From the connected documents:\n“Our refund policy: 30 days.” — Terms [c1]"
     assert decided("what is the refund policy?", passages=(POLICY,)).text == told
 
 
@@ -129,12 +129,26 @@ def test_a_long_document_is_quoted_in_part() -> None:
     long = POLICY.model_copy(update={"text": POLICY.text + " And so on." * 1_000})
     told = decided("what is the refund policy?", passages=(long,)).text
     assert len(told) < 700
-    assert told.endswith("…” — Terms")
+    quote = told.partition("“")[2].partition("”")[0]
+    assert quote in long.text
+    assert quote.endswith("And so on.")
 
 
 @pytest.mark.parametrize("sentence", ["tell me a joke", "hello", "refund order 1001"])
 def test_a_document_that_does_not_fit_is_not_quoted(sentence: str) -> None:
-    assert "Terms" not in decided(sentence, passages=(POLICY,)).text
+    unsure = POLICY.model_copy(update={"score": 0.1})
+    assert "Terms" not in decided(sentence, passages=(unsure,)).text
+
+
+def test_a_document_is_quoted_for_what_it_means_though_it_has_other_words() -> None:
+    told = decided("how long may I bring goods back?", passages=(POLICY,)).text
+    assert told.endswith("“Our refund policy: 30 days.” — Terms [c1]")
+
+
+def test_a_document_does_not_keep_a_command_from_being_carried_out() -> None:
+    assert [call.operation for call in decided("refund order 1001 with $500", passages=(POLICY,)).calls] == [
+        "refundOrder"
+    ]
 
 
 async def test_a_reply_is_streamed_in_pieces_that_join_to_it() -> None:

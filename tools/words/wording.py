@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from domain.canonical import JSON
+from domain.citations import sentences
 from domain.conversation import Passage
 from tools.words import english
 from tools.words.english import parts, stem
@@ -12,6 +13,10 @@ from tools.words.parameters import Parameter
 MOST_CHARS = 2_000
 MOST_SHOWN = 8
 PASSAGE_CHARS = 600
+MOST_QUOTED = 2
+CERTAIN = 0.28
+"""What a passage has to score where it shares few words with the question, however low RAG_MIN_SCORE is."""
+
 HONEST = (
     "I answer without a language model: I match plain requests with the operations of the connected services by their"
     " words."
@@ -120,18 +125,44 @@ def incomplete(entry: Entry) -> str:
 
 
 def quoted(passages: Sequence[Passage], telling: frozenset[str]) -> str:
-    """Return the passages that share enough of the question's telling words, best first; nothing when none does."""
-    scored = sorted(((relevance(one, telling), one) for one in passages), key=lambda pair: -pair[0])
-    best = [one for share, one in scored if share >= 0.5][:2]
-    if not best:
+    """Return the best sentences of the best passages, word for word and with their pieces' ids; nothing when none fits.
+
+    A passage fits that shares half of the question's telling words, or that search found to mean the same.
+    """
+    best = [one for one in passages if one.score >= CERTAIN or relevance(one, telling) >= 0.5][:MOST_QUOTED]
+    said = [(one, _words_of(one, telling)) for one in best]
+    lines = [f"“{words}” — {one.title or one.document_id} [{one.chunk_id}]" for one, words in said if words]
+    return "\n".join(["From the connected documents:", *lines]) if lines else ""
+
+
+def _words_of(passage: Passage, telling: frozenset[str]) -> str:
+    """Return the sentences around the one that fits best, as they stand there, as many as may be quoted."""
+    places = [place for place in sentences(passage.text) if passage.text[slice(*place)].strip("#-*| \n")]
+    if not places:
         return ""
-    lines = [f"“{bounded(' '.join(one.text.split()), PASSAGE_CHARS)}” — {one.title or one.document_id}" for one in best]
-    return bounded("\n".join(["From the connected documents:", *lines]))
+    shared = [len(telling & _stems(passage.text[slice(*place)])) for place in places]
+    first = last = shared.index(max(shared))
+    if places[-1][1] - places[0][0] <= PASSAGE_CHARS:
+        first, last = 0, len(places) - 1
+    while last + 1 < len(places) and places[last + 1][1] - places[first][0] <= PASSAGE_CHARS:
+        last += 1
+    while first > 0 and places[last][1] - places[first - 1][0] <= PASSAGE_CHARS:
+        first -= 1
+    words = passage.text[places[first][0] : places[last][1]]
+    return words if len(words) <= PASSAGE_CHARS else words[:PASSAGE_CHARS].rpartition(" ")[0]
+
+
+def worth(passage: Passage, telling: frozenset[str]) -> float:
+    """Return how well a passage answers, 0 to 1: by its words or, where search is sure, by its meaning."""
+    return max(relevance(passage, telling), passage.score if passage.score >= CERTAIN else 0.0)
 
 
 def relevance(passage: Passage, telling: frozenset[str]) -> float:
     """Return which share of a question's telling words a passage holds, 0 to 1."""
     if not telling:
         return 0.0
-    held = {stem(word) for word in english.NAME_PART.findall(f"{passage.title} {passage.text}"[:4_000].lower())}
-    return len(telling & held) / len(telling)
+    return len(telling & _stems(f"{passage.title} {passage.text}"[:4_000])) / len(telling)
+
+
+def _stems(text: str) -> set[str]:
+    return {stem(word) for word in english.NAME_PART.findall(text.lower())}

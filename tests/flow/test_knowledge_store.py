@@ -1,0 +1,109 @@
+"""The vector store is opened once, and a store that is ill is said and left as it is."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.asking import ask
+from tests.knowing import RETURNS, add, search, stats
+from tests.running import ROOT, free_port, refused, served, settings_for
+from tests.services import DemoServices
+
+INITIALIZED = "rag_vectorstore_initialized"
+
+
+async def test_fifty_first_requests_make_one_vector_store(tmp_path: Path) -> None:
+    log, port = tmp_path / "log", free_port()
+    environment = {"DATA_DIR": str(tmp_path / "data"), "PORT": str(port), "LOG_FORMAT": "json"}
+    with log.open("wb") as opened:
+        process = await asyncio.create_subprocess_exec(
+            str(ROOT / ".venv/bin/python"), "server.py", cwd=ROOT, env=environment, stdout=opened, stderr=opened
+        )
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+            await answering(client)
+            answers = await asyncio.gather(*(ask(client, "how are you?", session_id=f"s{one}") for one in range(50)))
+            assert {answer.status_code for answer in answers} == {200}
+            async with asyncio.timeout(30):
+                while (told := await stats(client))["initialisations"] == 0:  # noqa: ASYNC110  # another process does it
+                    await asyncio.sleep(0.05)
+            assert (told["initialisations"], told["queries"], told["state"]) == (1, 50, "empty")
+    finally:
+        process.terminate()
+        await process.wait()
+    assert log.read_text().count(INITIALIZED) == 1
+
+
+async def answering(client: httpx2.AsyncClient) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await client.get("/health")
+            except httpx2.TransportError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def test_fifty_first_searches_of_a_full_store_share_one(tmp_path: Path, demo: DemoServices) -> None:
+    settings = settings_for(tmp_path / "data", demo)
+    async with served(settings) as server:
+        await add(server.client, RETURNS)
+    async with served(settings) as server:
+        found = await asyncio.gather(*(search(server.client, f"send goods back {one}") for one in range(50)))
+        assert all(hits for hits in found)
+        assert (await stats(server.client))["initialisations"] == 1
+
+
+async def test_a_second_process_on_the_folder_does_not_start(tmp_path: Path, demo: DemoServices) -> None:
+    async with served(settings_for(tmp_path / "data", demo)) as server:
+        await add(server.client, RETURNS)
+        told = await refused(DATA_DIR=str(tmp_path / "data"), PORT=str(free_port()))
+        assert "DATA_DIR" in told
+        assert await search(server.client, "send goods back")
+
+
+DAMAGES = {
+    "empty": lambda file: file.write_bytes(b""),
+    "garbage": lambda file: file.write_bytes(b"garbage" * 500),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "gone": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_store_is_said_left_alone_and_words_go_on(
+    tmp_path: Path, demo: DemoServices, damage: str
+) -> None:
+    settings = settings_for(tmp_path / "data", demo)
+    async with served(settings) as server:
+        await add(server.client, RETURNS)
+    file = tmp_path / "data" / "chroma" / "chroma.sqlite3"
+    DAMAGES[damage](file)
+    before = file.read_bytes() if file.exists() else None
+    async with served(settings) as server:
+        answer = (await server.client.post("/rag/search", json={"query": "goods sent back within 30 days"})).json()
+        told = await stats(server.client)
+        health = (await server.client.get("/health")).json()
+        added = await add(server.client, "Another document, about tyres.")
+    assert [hit["found_by"] for hit in answer["hits"]] == [["words"]]
+    assert [(notice["port"], notice["mode"]) for notice in answer["degraded"]] == [("knowledge", "degraded")]
+    assert re.search("chroma|Chroma", told["reason"])
+    assert (told["mode"], told["search"], health["status"]) == ("degraded", "words", "degraded")
+    assert added["state"] == "done"
+    assert (file.read_bytes() if file.exists() else None) == before
+
+
+async def test_a_store_that_was_moved_away_is_filled_again_from_the_records(tmp_path: Path, demo: DemoServices) -> None:
+    settings = settings_for(tmp_path / "data", demo)
+    async with served(settings) as server:
+        await add(server.client, RETURNS)
+    (tmp_path / "data" / "chroma").rename(tmp_path / "away")
+    (tmp_path / "data" / "words.sqlite").unlink()
+    async with served(settings) as server, asyncio.timeout(60):
+        while not await search(server.client, "send goods back", way="meaning"):  # noqa: ASYNC110  # tending ends it
+            await asyncio.sleep(0.2)
+        assert await search(server.client, "postage", way="words")

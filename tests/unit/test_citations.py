@@ -1,0 +1,77 @@
+"""A reply cites what is there, word for word, and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.citations import cited, sentences
+from domain.conversation import Passage
+
+TEXT = "Goods may be sent back within 30 days.\nWe pay the postage for faulty articles only."
+BACK = Passage(document_id="doc_1", chunk_id="doc_1.2.0", title="Returns", text=TEXT, score=0.8)
+LATE = Passage(document_id="doc_2", chunk_id="doc_2.1.3", title="Delay", text="An hour costs 9 euros.", score=0.5)
+
+
+def test_a_quote_that_is_in_its_piece_becomes_a_source_with_its_place() -> None:
+    text, (source,), dropped = cited("“within 30 days” [doc_1.2.0]", [BACK, LATE])
+    assert (text, dropped) == ("“within 30 days” [doc_1.2.0]", 0)
+    assert (source.document_id, source.chunk_id, source.title, source.score) == ("doc_1", "doc_1.2.0", "Returns", 0.8)
+    assert TEXT[source.start : source.end] == source.quote == "within 30 days"
+
+
+FALSE: list[tuple[str, str]] = [
+    ("“within 90 days” [doc_1.2.0]", "“within 90 days”"),
+    ("“An hour costs 9 euros.” [doc_1.2.0]", "“An hour costs 9 euros.”"),
+    ("Thirty days [doc_9.1.0].", "Thirty days."),
+    ("Thirty days [doc_1.3.0]", "Thirty days"),
+    ("Bananas are yellow fruit [doc_1.2.0]", "Bananas are yellow fruit"),
+]
+
+
+@pytest.mark.parametrize(("said", "kept"), FALSE)
+def test_a_false_citation_is_taken_out_of_the_reply(said: str, kept: str) -> None:
+    assert cited(said, [BACK, LATE]) == (kept, (), 1)
+
+
+def test_a_quote_may_break_its_lines_elsewhere_and_is_given_as_it_stands_in_the_piece() -> None:
+    _, (source,), _ = cited('"30 days. We pay the postage" [doc_1.2.0]', [BACK])
+    assert source.quote == "30 days.\nWe pay the postage"
+
+
+def test_without_a_quote_the_sentence_most_like_the_claim_is_the_source() -> None:
+    _, (source,), _ = cited("You get the postage for faulty articles [doc_1.2.0].", [BACK])
+    assert source.quote == "We pay the postage for faulty articles only."
+
+
+def test_one_bracket_may_cite_several_pieces_and_keeps_the_true_ones() -> None:
+    text, sources, dropped = cited("An hour costs 9 euros [doc_2.1.3, doc_7.1.1]", [BACK, LATE])
+    assert (text, [source.chunk_id for source in sources], dropped) == (
+        "An hour costs 9 euros [doc_2.1.3]",
+        ["doc_2.1.3"],
+        1,
+    )
+
+
+@pytest.mark.parametrize("text", ["", "Nothing.", "See [1] and [x, y].", "a[0] = b[i]", "[]", "[ doc ]"])
+def test_brackets_that_cite_nothing_stay(text: str) -> None:
+    assert cited(text, [BACK]) == (text, (), 0)
+
+
+def test_the_same_words_cited_twice_are_one_source() -> None:
+    _, sources, _ = cited("“within 30 days” [doc_1.2.0] and again “within 30 days” [doc_1.2.0]", [BACK])
+    assert len(sources) == 1
+
+
+@given(st.text(alphabet='ab .!?\n“”"[]doc_1.20', max_size=200), st.text(max_size=200))
+def test_whatever_a_model_says_every_source_is_really_there(said: str, text: str) -> None:
+    passage = BACK.model_copy(update={"text": text})
+    for source in cited(f"{said} [doc_1.2.0] {said}", [passage]).sources:
+        assert text[source.start : source.end] == source.quote
+        assert source.quote
+
+
+@given(st.text(alphabet="ab .!?\n\t", max_size=200))
+def test_sentences_are_parts_of_the_text_in_order_and_never_blank(text: str) -> None:
+    places = sentences(text)
+    assert places == sorted(places)
+    assert all(text[start:end].strip() for start, end in places)

@@ -1,0 +1,103 @@
+"""From a file's bytes to its text: plain text here, everything that needs a parser in a process of its own."""
+
+import asyncio
+import codecs
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from domain.errors import UnreadableDocument
+
+type Kind = Literal["pdf", "html", "text"]
+
+PROGRAM = Path(__file__).with_name("extracting.py")
+SECONDS = 90.0
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"7z\xbc\xaf")
+MOST_ODD = 0.02
+"""The share of control characters up to which a file is taken for text."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a file says."""
+
+    text: str
+    title: str = ""
+
+
+async def read(content: bytes, *, content_type: str = "", name: str = "") -> Read:
+    """Return a file's text; raises `UnreadableDocument` where there is none to be had.
+
+    Args:
+        content_type: As the sender tells it, and `name` the file's name; the content's first bytes have the last word.
+    """
+    kind = kind_of(content, content_type=content_type, name=name)
+    told = (
+        Read(plain) if kind == "text" and (plain := _decoded(content)) is not None else await _extracted(content, kind)
+    )
+    text = told.text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    if not text.strip():
+        raise UnreadableDocument("There is no text in it." if kind != "pdf" else "There is no text in the PDF.")
+    odd = sum(letter < " " and letter not in "\n\t\f" for letter in text[:10_000])
+    if odd > MOST_ODD * min(len(text), 10_000) or text[:10_000].count("\ufffd") > 0.1 * min(len(text), 10_000):
+        raise UnreadableDocument("It is not text, Markdown, HTML or PDF.")
+    return Read(text.encode("utf-8", "replace").decode(), told.title)
+
+
+def kind_of(content: bytes, *, content_type: str, name: str) -> Kind:
+    """Return what a file has to be read as; raises `UnreadableDocument` for what cannot be."""
+    head = content[:1024]
+    if b"%PDF-" in head:
+        return "pdf"
+    if content.startswith(ARCHIVES):
+        raise UnreadableDocument("Archives and office files are not read; send text, Markdown, HTML or PDF.")
+    start = head.lstrip(codecs.BOM_UTF8 + b" \r\n\t")[:200].lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "html"
+    if content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml"):
+        return "html"
+    if name.lower().endswith((".html", ".htm", ".xhtml")):
+        return "html"
+    if content_type.startswith("application/pdf") or name.lower().endswith(".pdf"):
+        raise UnreadableDocument("It is called a PDF and is none.")
+    return "text"
+
+
+def _decoded(content: bytes) -> str | None:
+    """Return a text whose encoding is certain, or None."""
+    encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+async def _extracted(content: bytes, kind: Kind) -> Read:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", str(PROGRAM), kind,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(SECONDS):
+            said, _ = await child.communicate(content)
+    except TimeoutError as error:
+        raise UnreadableDocument("Reading it took too long.") from error
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0 or not said:
+        raise UnreadableDocument("Reading it took more time or memory than is allowed.")
+    answer: dict[str, Any] = json.loads(said)
+    if "refused" in answer:
+        raise UnreadableDocument(answer["refused"])
+    return Read(answer["text"], answer["title"])
