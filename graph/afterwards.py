@@ -114,6 +114,8 @@ class Afterwards:
             await self.approvals.advance(entry.approval_id, of="unknown", to=to)
         with suppress(NotFound):
             run = await self.runs.get(entry.run_id)
+            if run.status in ACTIVE:  # its thread's lock is not for us
+                return
             async with self.locks.hold(run.thread_id, wait_seconds=0) as lease:
                 with writing_under(lease):
                     run = await self.runs.get(entry.run_id)

@@ -170,7 +170,8 @@ class Sender:
                     await self.ledger.put_off(hold, "The server that was to send it lost its lease.")
             raise
         except ServiceError as error:
-            if error.may_have_applied or (hold.in_doubt and not _is_conclusive(error)):
+            told = _is_conclusive(error) and self.toolbox.honours_key(action)  # else it speaks of this send alone
+            if error.may_have_applied or (hold.in_doubt and not told):
                 return await self._resolved(order, hold, None, error, sends=sends)
             return await self._finish(hold, _came(action, "failed", error))
         return await self._finish(hold, result)

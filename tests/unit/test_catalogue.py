@@ -52,6 +52,12 @@ def test_a_document_is_on_the_service_elsewhere_or_a_file(tmp_path: Path, where:
     ("more", "problem"),
     [
         ("    operation: [a]\n", "shop.operation: Extra inputs are not permitted"),
+        ("    idempotent: [b]\n", "shop: Value error, idempotent: b is not among its operations"),
+        ("    idempotent: {a: maybe}\n", "shop.idempotent.a: Input should be a valid boolean"),
+        ("    lookups: {b: {operation: a, arguments: {}}}\n", "lookups: b is not among its operations"),
+        ("    lookups: {a: {operation: b, arguments: {}}}\n", "lookups: b is not among its operations"),
+        ("    lookups: {a: {operation: a}}\n", "shop.lookups.a.arguments: Field required"),
+        ("    lookups: {a: {operation: a, arguments: {}, found: x}}\n", "shop.lookups.a.found: String should match"),
         ("    timeout_seconds: 0\n", "shop.timeout_seconds: Input should be greater than 0"),
         ("    health: health\n", "shop.health: String should match"),
         ("    operations: [b]\n", "operations is given twice"),
