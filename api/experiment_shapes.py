@@ -1,10 +1,10 @@
 """The JSON of the experiments' routes, as the API document describes it."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Header, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.shapes import Given, Id, Limit, Text
 from domain.experiments import (
@@ -148,6 +148,78 @@ class AssignmentOut(BaseModel):
     variant_config: VariantConfig | None
     assigned: bool
     reason: str
+
+
+class StopIn(Given):
+    """How it ends. Without a `winner` the figures decide; without a `reason` they give it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"winner": "calm", "reason": "It is better."}]})
+
+    winner: VariantName | None = None
+    reason: str = Field("", max_length=2_000)
+
+
+STOP = StopIn(winner=None, reason="")
+
+
+class ConversionIn(Given):
+    """What a user did. The same `event_id` again counts once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": 42, "metric": "conversion", "value": 1}]})
+
+    user_id: Id
+    owner: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="Whose user it is, for operators; your own unless given"
+    )
+    metric: MetricName | None = Field(None, description="The experiment's own unless given")
+    value: float = Field(1, ge=0, le=1e9, allow_inf_nan=False)
+    event_id: str | None = Field(None, min_length=1, max_length=128)
+    occurred_at: AwareDatetime | None = Field(None, description="Now unless given")
+
+
+class ConversionOut(BaseModel):
+    """What became of it. A late one is noted and does not count; a repeated one was known."""
+
+    experiment_id: str
+    user_id: Id
+    variant_name: str
+    metric: str
+    value: float
+    event_id: str
+    tracked: bool
+    late: bool
+    repeated: bool
+
+
+class ExperimentOut(Experiment):
+    """The experiment, and what it has shown so far; `verdict` says it in words.
+
+    Every `interval` is one of 95 % that holds at every look; `one_look` is what a test says that is made once.
+    """
+
+    results: dict[str, Any]
+
+
+class StoppedOut(Experiment):
+    """The experiment as it ended: the winner, or null, and why."""
+
+    winner: str | None
+    reason: str
+
+
+class SummaryOut(BaseModel):
+    """All experiments in a few figures, and those that run."""
+
+    total: int
+    by_status: dict[str, int]
+    winners: int
+    running: list[dict[str, Any]]
+
+
+class ExportIn(Given):
+    """In which form."""
+
+    format: Literal["csv", "json"] = "json"
 
 
 class ExperimentsHealthOut(BaseModel):

@@ -1,6 +1,7 @@
 """Experiments: which configuration of the agent does best, and how sure that is."""
 
 from typing import Annotated, Any
+from uuid import uuid4
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
@@ -9,9 +10,13 @@ from api.access import Caller, Opened
 from api.document import refusals
 from api.experiment_shapes import (
     KILL,
+    STOP,
     AssignmentOut,
+    ConversionIn,
+    ConversionOut,
     ExperimentId,
     ExperimentIn,
+    ExperimentOut,
     ExperimentPatchIn,
     ExperimentsHealthOut,
     ExperimentsIn,
@@ -21,9 +26,13 @@ from api.experiment_shapes import (
     KillIn,
     PhaseIn,
     StartedOut,
+    StopIn,
+    StoppedOut,
+    SummaryOut,
     UserId,
     VariantIn,
 )
+from checkpoints.conversions import Conversion
 from domain.assignment import Who
 from domain.errors import Forbidden, VersionNeeded
 from domain.experiments import Experiment, Scalar
@@ -59,11 +68,19 @@ async def get_experiments_health(container: Opened, principal: Caller) -> Respon
     return JSONResponse(await container.status.experiments(running=len(container.trials.experiments.live)))
 
 
-@router.get("/{experiment_id}", response_model=Experiment, responses=refusals(404))
-async def get_experiment(experiment_id: ExperimentId, container: Opened, principal: Caller) -> Response:
-    """Return an experiment as it stands."""
+@router.get("/stats/summary", response_model=SummaryOut)
+async def summarize_experiments(container: Opened, principal: Caller) -> Response:
+    """Return all experiments in a few figures."""
     principal.require("operator", "approver", "user")
-    return shown(await container.trials.experiments.get(experiment_id))
+    return JSONResponse(await container.trials.evidence.summary())
+
+
+@router.get("/{experiment_id}", response_model=ExperimentOut, responses=refusals(404))
+async def get_experiment(experiment_id: ExperimentId, container: Opened, principal: Caller) -> Response:
+    """Return an experiment with its results per variant, and what they mean."""
+    principal.require("operator", "approver", "user")
+    experiment = await container.trials.experiments.get(experiment_id)
+    return shown(experiment, results=await container.trials.evidence.of(experiment))
 
 
 @router.patch("/{experiment_id}", response_model=Experiment, responses=refusals(404, 409, 412, 428))
@@ -120,6 +137,23 @@ async def resume_experiment(
     return shown(await container.trials.resume(experiment_id, version=version_of(if_match)))
 
 
+@router.post("/{experiment_id}/stop", response_model=StoppedOut, responses=refusals(404, 409, 412))
+async def stop_experiment(
+    experiment_id: ExperimentId,
+    container: Opened,
+    principal: Caller,
+    given: StopIn = STOP,
+    if_match: IfMatch = None,
+) -> Response:
+    """End an experiment for good: it names the winner, or says why there is none, with the evidence."""
+    principal.require("operator")
+    stopped = await container.trials.evidence.stop(
+        experiment_id, by=principal.name, version=version_of(if_match), **given.model_dump()
+    )
+    ended = stopped.conclusion
+    return shown(stopped, winner=ended.winner if ended else None, reason=ended.reason if ended else "")
+
+
 @router.post("/{experiment_id}/kill", response_model=Experiment, responses=refusals(404, 409))
 async def kill_experiment(
     experiment_id: ExperimentId, container: Opened, principal: Caller, given: KillIn = KILL
@@ -169,6 +203,26 @@ async def get_variant(
     config = experiment.variant(placed.variant).config.given() if placed.variant else None
     assigned = {"variant_name": placed.variant, "variant_config": config, "assigned": placed.variant is not None}
     return JSONResponse({"experiment_id": experiment_id, "user_id": user_id, **assigned, "reason": placed.reason})
+
+
+@router.post("/{experiment_id}/track/conversion", response_model=ConversionOut, responses=refusals(404, 409))
+async def track_conversion(
+    experiment_id: ExperimentId, given: ConversionIn, container: Opened, principal: Caller
+) -> Response:
+    """Record what a user did after meeting the variant."""
+    principal.require("user")
+    who = Who(owner_of(given.owner, principal), given.user_id)
+    metric = given.metric or (await container.trials.experiments.get(experiment_id)).metric
+    told = Conversion(
+        metric=metric,
+        value=given.value,
+        event_id=given.event_id or uuid4().hex,
+        occurred_at=given.occurred_at or container.clock(),
+    )
+    tracked = await container.trials.evidence.track(experiment_id, who, told)
+    event = {"metric": metric, "value": told.value, "event_id": told.event_id, "tracked": True}
+    outcome = {"variant_name": tracked.variant, "late": tracked.late, "repeated": tracked.repeated}
+    return JSONResponse({"experiment_id": experiment_id, "user_id": given.user_id, **event, **outcome})
 
 
 def shown(experiment: Experiment, *, status: int = 200, **more: Any) -> Response:

@@ -245,7 +245,16 @@ async def _tend(orchestrations: Orchestrations, afterwards: Afterwards, auditor:
         except StoreError as error:
             log.warning("not_tended", error=type(error).__name__, detail=error.detail)
         await _caught_up(auditor)
+        await _gathered(trials)
         await asyncio.sleep(TEND_SECONDS)
+
+
+async def _gathered(trials: Trials) -> None:
+    """Add up what the experiments' users did; what cannot be added now keeps its mark and is added later."""
+    try:
+        await trials.evidence.tend()
+    except StoreError as error:
+        log.warning("not_measured", error=type(error).__name__, detail=error.detail)
 
 
 async def _caught_up(auditor: Auditor) -> None:

@@ -4,7 +4,9 @@ The document also gathers what the user did; `checkpoints.counters` adds that up
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from pymongo import ReturnDocument
@@ -17,6 +19,10 @@ KNOWN: Final = 50_000
 """How many assignments a process remembers: they never change, so that it need not ask again."""
 
 
+RECENT: Final = 200
+"""How many observations a user's document remembers: a repeated one is at most as old as what a crash left behind."""
+
+
 class Assigned(NamedTuple):
     """A stored assignment.
 
@@ -27,6 +33,20 @@ class Assigned(NamedTuple):
     variant: str
     phase: int
     exposed: bool
+
+
+class Observation(NamedTuple):
+    """Something a user did.
+
+    Args:
+        sums: For each metric how many events, and the total of their values.
+        late: How many conversions came too late to count.
+    """
+
+    observation_id: str
+    sums: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    exposures: int = 0
+    late: int = 0
 
 
 class Assignments:
@@ -59,6 +79,8 @@ class Assignments:
             "variant": variant,
             "phase": phase,
             "assigned_at": at,
+            "version": 0,
+            "folds": 0,
         }
         try:
             document = await self._assignments.find_one_and_update(
@@ -73,10 +95,27 @@ class Assignments:
         key = id_of(experiment_id, who)
         await self._assignments.update_one(
             {"_id": key, "exposed_at": {"$exists": False}},
-            {"$set": {"exposed_at": at, "unfolded": True}, "$inc": {"exposures": 1, "version": 1}},
+            {"$set": {"exposed_at": at, "unfolded": experiment_id}, "$inc": {"exposures": 1, "version": 1}},
         )
         if key in self._known:
             self._known[key] = self._known[key]._replace(exposed=True)
+
+    async def observe(self, experiment_id: str, unit: str, seen: Observation, *, at: datetime) -> bool:
+        """Add what a user did, once for each observation's id; return whether this was the first time.
+
+        A user without an assignment has none to add it to, and False is returned as well.
+        """
+        increments = {f"sums.{name}.{key}": value for name, (n, x) in seen.sums.items() for key, value in _pair(n, x)}
+        changes: dict[str, Any] = {
+            "$inc": {"version": 1, "exposures": seen.exposures, "late": seen.late, **increments},
+            "$push": {"recent": {"$each": [seen.observation_id], "$slice": -RECENT}},
+            "$set": {"unfolded": experiment_id},
+        }
+        if seen.exposures:
+            changes["$min"] = {"exposed_at": at}
+        key = f"{experiment_id}/{unit}"
+        result = await self._assignments.update_one({"_id": key, "recent": {"$ne": seen.observation_id}}, changes)
+        return bool(result.matched_count)
 
     async def record(self, experiment_id: str, who: Who) -> Document | None:
         """Return a user's whole document."""
@@ -88,6 +127,10 @@ class Assignments:
         while len(self._known) > KNOWN:
             self._known.popitem(last=False)
         return found
+
+
+def _pair(count: float, total: float) -> tuple[tuple[str, float], tuple[str, float]]:
+    return ("n", count), ("x", total)
 
 
 def id_of(experiment_id: str, who: Who) -> str:

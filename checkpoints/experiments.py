@@ -23,6 +23,7 @@ class Experiments:
 
     def __init__(self, database: Database) -> None:
         self._experiments: Collection = database["experiments"]
+        self._open: tuple[Experiment, ...] = ()
         self._live: tuple[Experiment, ...] = ()
 
     async def open(self) -> None:
@@ -35,11 +36,16 @@ class Experiments:
         """The running and paused ones that were not killed, as known here, the one that started first first."""
         return self._live
 
+    @property
+    def open_ones(self) -> tuple[Experiment, ...]:
+        """The running and paused ones, killed or not."""
+        return self._open
+
     async def refresh(self) -> None:
         """Learn again what runs; raises `StoreUnavailable`, and what was known stays known."""
         found = await self.listed(statuses=("running", "paused"), limit=0)
-        live = [each for each in found if not each.killed]
-        self._live = tuple(sorted(live, key=lambda each: (each.started_at or each.created_at, each.experiment_id)))
+        self._open = tuple(sorted(found, key=lambda each: (each.started_at or each.created_at, each.experiment_id)))
+        self._live = tuple(each for each in self._open if not each.killed)
 
     async def add(self, experiment: Experiment) -> None:
         """Record a new one."""
@@ -91,14 +97,10 @@ class Experiments:
             found = await self.get(experiment_id)
             raise Conflict(f"The experiment is {found.status}; only drafts can be deleted.")
 
-    async def mismatched(self, experiment_id: str) -> None:
-        """Count a run whose model was called with something else than its variant says."""
-        await self._experiments.update_one({"_id": experiment_id}, {"$inc": {"mismatched": 1}})
-
     async def _replace(self, before: Experiment, after: Experiment) -> bool:
         """Return whether the record was still the one before; a repeated write whose answer was lost is ours too."""
         document = {**_document(after), "saved_by": ObjectId()}
-        fields = {key: value for key, value in document.items() if key not in ("_id", "mismatched")}
+        fields = {key: value for key, value in document.items() if key != "_id"}
         ours = {"_id": before.experiment_id, "version": before.version}
         result = await self._experiments.update_one(ours, {"$set": fields})
         mine = {"_id": before.experiment_id, "saved_by": document["saved_by"]}

@@ -1,7 +1,9 @@
 """Runs, and with them the transcript: a turn of a thread is a run's message and its reply."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from bson import ObjectId
 from pymongo import ReturnDocument
@@ -10,6 +12,8 @@ from pymongo.errors import DuplicateKeyError
 from checkpoints.collections import Collection, Database
 from domain.errors import Duplicate, NotFound
 from domain.runs import ACTIVE, Run, RunStatus
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Runs:
@@ -85,9 +89,15 @@ class Runs:
         at: datetime,
         reply: dict[str, Any] | None = None,
         error: dict[str, Any] | None = None,
+        measured: Mapping[str, Any] = NOTHING,
     ) -> Run | None:
-        """Leave an attempt in a new status, or return None when the attempt is no longer ours."""
-        update: dict[str, Any] = {"$set": {"status": status, "updated_at": at, "reply": reply, "error": error}}
+        """Leave an attempt in a new status, or return None when the attempt is no longer ours.
+
+        Args:
+            measured: What the record keeps for `checkpoints.measuring`, its mark among it.
+        """
+        changes = {"status": status, "updated_at": at, "reply": reply, "error": error, **measured}
+        update: dict[str, Any] = {"$set": changes}
         if status not in ACTIVE:
             update["$unset"] = {"active": ""}
         ours = {"_id": run.run_id, "attempt": run.attempt}
@@ -111,5 +121,5 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 def _run(document: dict[str, Any]) -> Run:
-    fields = {key: value for key, value in document.items() if key not in ("_id", "active", "taken_by")}
+    fields = {key: value for key, value in document.items() if key in Run.model_fields}
     return Run(run_id=document["_id"], **fields)

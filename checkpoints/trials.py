@@ -10,7 +10,11 @@ import structlog
 
 from checkpoints.assignments import Assignments
 from checkpoints.collections import Database
+from checkpoints.conversions import Conversions
+from checkpoints.counters import Counters
+from checkpoints.evidence import Evidence
 from checkpoints.experiments import Experiments
+from checkpoints.measuring import Measuring
 from checkpoints.variants import Placed, Variants
 from domain import lifecycle
 from domain.actions import Operation
@@ -27,6 +31,7 @@ class Trials:
     experiments: Experiments
     assignments: Assignments
     variants: Variants
+    evidence: Evidence
     clock: Callable[[], datetime]
 
     async def design(self, design: Design, *, by: str) -> Experiment:
@@ -121,12 +126,18 @@ class Trials:
 async def open_trials(database: Database, *, clock: Callable[[], datetime]) -> Trials:
     """Open the experiments' records; raises `StoreUnavailable`."""
     experiments, assignments = Experiments(database), Assignments(database)
-    for records in (experiments, assignments):
+    conversions, counters = Conversions(database, assignments), Counters(database, clock=clock)
+    measuring = Measuring(database, experiments, assignments)
+    for records in (experiments, assignments, conversions, counters, measuring):
         await records.open()
+    evidence = Evidence(
+        experiments=experiments, conversions=conversions, measuring=measuring, counters=counters, clock=clock
+    )
     return Trials(
         experiments=experiments,
         assignments=assignments,
         variants=Variants(experiments, assignments, clock=clock),
+        evidence=evidence,
         clock=clock,
     )
 

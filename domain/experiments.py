@@ -34,7 +34,7 @@ class VariantConfig(Frozen):
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     system_prompt: str | None = Field(None, min_length=1, max_length=8_000)
     max_steps: int | None = Field(None, ge=1, le=MOST_STEPS)
-    top_k: int | None = Field(None, ge=1, le=50, description="How many passages are fetched")
+    top_k: int | None = Field(None, ge=1, le=20, description="How many passages are fetched")
     tools: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] | None = Field(
         None, max_length=100, description="The only operations offered: `service` or `service.operation`"
     )
@@ -172,7 +172,6 @@ class Experiment(Design):
         version: Grows with every change; its ETag.
         killed: Whether everybody gets the server's own configuration, whatever they were assigned.
         forced: Variants of testers, by user id; nothing they do is counted.
-        mismatched: Runs whose model was called with something else than their variant says.
     """
 
     experiment_id: str
@@ -187,7 +186,6 @@ class Experiment(Design):
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     conclusion: Conclusion | None = None
-    mismatched: int = 0
 
     @property
     def phase(self) -> Phase:

@@ -44,6 +44,11 @@ def resumed(experiment: Experiment, *, at: datetime) -> Experiment:
     return _changed(experiment, at, status="running")
 
 
+def check_stoppable(experiment: Experiment) -> None:
+    """Return if it can be ended; raises `Conflict`."""
+    _needs(experiment, "running", "paused", to="stopped")
+
+
 def stopped(experiment: Experiment, conclusion: Conclusion, *, at: datetime) -> Experiment:
     """Return it ended for good; raises `Conflict`."""
     _needs(experiment, "running", "paused", to="stopped")

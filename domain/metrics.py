@@ -57,6 +57,8 @@ RUN_METRICS: dict[str, Metric] = {
         _ratio("approval_rejected_rate"),
         _ratio("approval_expired_rate"),
         _ratio("decide_seconds"),
+        _ratio("config_mismatch_rate"),
+        _ratio("config_without_effect_rate"),
     )
 }
 """Measured at every run of an exposed user, by themselves; `docs/operations.md` says over what each one is taken."""

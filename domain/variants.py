@@ -33,12 +33,14 @@ class Use(Frozen):
         mismatched: Parts of the configuration that the model was called without, although it was called.
         without_effect: Parts that whoever answered cannot have.
         tokens: Read and written in all calls of the model; None where it does not tell.
+        missed: Whether documents were searched and gave no passage; None where there was nothing to search.
     """
 
     fingerprint: str
     mismatched: tuple[str, ...] = ()
     without_effect: tuple[str, ...] = ()
     tokens: int | None = None
+    missed: bool | None = None
 
 
 def frozen(given: Sequence[Given]) -> dict[str, JSON]:
@@ -62,7 +64,9 @@ def use_of(variants: dict[str, Any]) -> Use | None:
     return Use(**variants["use"]) if "use" in variants else None
 
 
-def used(variants: dict[str, JSON], decision: Decision, operations: Sequence[Operation]) -> dict[str, JSON]:
+def used(
+    variants: dict[str, JSON], decision: Decision, operations: Sequence[Operation], *, missed: bool | None
+) -> dict[str, JSON]:
     """Return a run's variants with the use that one decision of the model made of them.
 
     Args:
@@ -77,6 +81,7 @@ def used(variants: dict[str, JSON], decision: Decision, operations: Sequence[Ope
         mismatched=tuple(sorted({*mismatched, *(before.mismatched if before else ())})),
         without_effect=tuple(sorted({*without, *(before.without_effect if before else ())})),
         tokens=_sum(before.tokens if before else None, decision.tokens),
+        missed=missed,
     )
     return {**variants, "use": use.model_dump(mode="json")}
 

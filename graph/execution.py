@@ -18,6 +18,7 @@ from domain.approvals import RELEASED, Approval
 from domain.conversation import Notice
 from domain.errors import OrchestrationError, RunFailed, StoreUnavailable
 from domain.experiments import MOST_STEPS
+from domain.measures import outcome
 from domain.runs import Run, RunStatus, reply_shown
 from graph.build import Graph
 from graph.live import Live
@@ -123,7 +124,8 @@ class Execution:
         now = self.clock()
         run = live.run.model_copy(update={"status": status, "updated_at": now})
         reply = reply_shown(run, values, approvals=shown, standing=self.standing)  # type: ignore[arg-type]  # the output is part of the state
-        live.settle(await self._recorded(live.run, status, at=now, reply=reply))
+        measured = outcome(run, status, values, reply)
+        live.settle(await self._recorded(live.run, status, at=now, reply=reply, measured=measured))
 
     async def _cancelled(self, live: Live) -> None:
         live.settle(await self.end(live.run, "cancelled", by=live.cancelled_by))
@@ -150,7 +152,9 @@ class Execution:
         ended = run.model_copy(update={"status": status, "updated_at": now})
         reply = reply_shown(ended, values, approvals=[], standing=self.standing)  # type: ignore[arg-type]  # a part of it
         failure = {"error": type(error).__name__, "detail": error.detail} if error else None
-        return await self._recorded(run, status, at=now, reply={**reply, "error": failure}, error=failure)
+        measured = outcome(run, status, values, reply)
+        reply = {**reply, "error": failure}
+        return await self._recorded(run, status, at=now, reply=reply, error=failure, measured=measured)
 
     async def _as_it_stands(self, run: Run, now: datetime) -> Values:
         """Return what the last checkpoint and the ledger know of a run."""
@@ -169,10 +173,18 @@ class Execution:
                 await self.approvals.advance(request.request_id, of="claimed", to=to)
 
     async def _recorded(
-        self, run: Run, status: RunStatus, *, at: datetime, reply: dict[str, Any], error: dict[str, Any] | None = None
+        self,
+        run: Run,
+        status: RunStatus,
+        *,
+        at: datetime,
+        reply: dict[str, Any],
+        measured: dict[str, Any],
+        error: dict[str, Any] | None = None,
     ) -> Run:
         """Leave the record in a new status and return it; as it is where the attempt is no longer ours."""
-        return await self.runs.leave(run, status, at=at, reply=reply, error=error) or await self.runs.get(run.run_id)
+        left = await self.runs.leave(run, status, at=at, reply=reply, error=error, measured=measured)
+        return left or await self.runs.get(run.run_id)
 
     def _config(self, run: Run, live: Live | None = None) -> Any:
         config = {

@@ -69,7 +69,8 @@ async def plan(
 
 def _exposed(state: State, decision: Decision, turn: Turn) -> dict[str, JSON]:
     """Return the run's variants with the use just made of them, and log the first one: the exposure."""
-    variants = used(state["variants"], decision, turn.operations)
+    missed = not turn.passages if state.get("searched") else None
+    variants = used(state["variants"], decision, turn.operations, missed=missed)
     if not use_of(state["variants"]) and (use := use_of(variants)):
         given = {each.experiment_id: each.variant for each in given_of(variants)}
         log.info("exposed", run_id=state["run_id"], variants=given, **use.model_dump())

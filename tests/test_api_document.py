@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from boot.settings import Settings
 from server import create_app
 from tests.asking import paused
-from tests.experimenting import begun
+from tests.experimenting import begun, variant_of
 from tests.records import order, result
 from tests.running import Served
 
@@ -100,6 +100,7 @@ async def test_the_example_of_a_body_is_valid_and_works(shared: Served, name: st
     Draft202012Validator({**schema, **components}).validate(example)
     _, request_id = await paused(shared.client, session_id=f"example-{name}")
     experiment_id = await begun(shared.client)
+    await variant_of(shared.client, experiment_id, 42)
     ids = {"request_id": request_id, "experiment_id": experiment_id, "action_id": await in_doubt(shared)}
     headers = {"If-Match": '"2"'} if method == "PATCH" else {}
     url = path.format(**ids, name="ml", user_id=42)

@@ -49,6 +49,8 @@ RUN: dict[str, Any] = {
                 "POST /experiments",
                 "PATCH /experiments/{experiment_id}",
                 "POST /experiments/{experiment_id}/phases",
+                "POST /experiments/{experiment_id}/stop",
+                "POST /experiments/{experiment_id}/track/conversion",
                 "PUT /experiments/{experiment_id}/forced/{user_id}",
             )
         ),

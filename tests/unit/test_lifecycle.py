@@ -45,7 +45,7 @@ def test_a_design_that_makes_no_sense_is_refused_with_the_reason(changes: dict[s
 
 @pytest.mark.parametrize(
     "config",
-    [{"temperature": -0.1}, {"temperature": 2.1}, {"max_steps": 0}, {"top_k": 51}, {"model": ""}, {"tempereture": 1}],
+    [{"temperature": -0.1}, {"temperature": 2.1}, {"max_steps": 0}, {"top_k": 21}, {"model": ""}, {"tempereture": 1}],
 )
 def test_a_configuration_beyond_its_bounds_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

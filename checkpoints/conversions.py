@@ -1,0 +1,137 @@
+"""Conversions: what users did that the server cannot see, each event once.
+
+An event is recorded with a mark, added to the user's document under its id, and then loses the mark; killed in between,
+it is found again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pymongo.errors import DuplicateKeyError
+
+from checkpoints.assignments import Assignments, Observation
+from checkpoints.collections import Collection, Database, Document
+from domain.assignment import Who
+from domain.errors import Conflict, InvalidInput
+from domain.experiments import Experiment
+from domain.metrics import RUN_METRICS
+
+_MARKED: Final[dict[str, Any]] = {"pending": {"$exists": True}}
+
+AHEAD: Final = timedelta(minutes=5)
+"""How far a caller's clock may be ahead of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """One event as a caller tells it.
+
+    Args:
+        event_id: The same event told twice has the same.
+        occurred_at: When it happened.
+    """
+
+    metric: str
+    value: float
+    event_id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What became of an event.
+
+    Args:
+        late: Whether it came after the experiment's end or the user's window, and does not count.
+        repeated: Whether it was known.
+    """
+
+    variant: str
+    late: bool
+    repeated: bool
+
+
+class Conversions:
+    """The events."""
+
+    def __init__(self, database: Database, assignments: Assignments) -> None:
+        self._events: Collection = database["experiment_events"]
+        self._assignments = assignments
+
+    async def open(self) -> None:
+        """Create the indexes."""
+        await self._events.create_index("pending", partialFilterExpression=_MARKED)
+
+    async def track(self, experiment: Experiment, who: Who, told: Conversion, *, now: datetime) -> Tracked:
+        """Record an event of an exposed user.
+
+        Raises `InvalidInput` for a metric that takes no conversions or a time to come, `Conflict` for a user who has
+        not met a variant before.
+        """
+        _check(experiment, told, now)
+        user = await self._assignments.record(experiment.experiment_id, who)
+        exposed_at = user.get("exposed_at") if user else None
+        if user is None or exposed_at is None or told.occurred_at < exposed_at - AHEAD:
+            raise Conflict(
+                f"User {who.user_id} of {who.owner} had not met a variant of this experiment: no conversion before "
+                "the exposure."
+            )
+        late = told.occurred_at > exposed_at + timedelta(days=experiment.conversion_window_days)
+        event = _event(experiment, who, told, late=late or _is_over(experiment, told), now=now)
+        repeated = await self._is_known(event)
+        if not repeated:
+            await self._add(event)
+        return Tracked(user["variant"], event["late"], repeated)
+
+    async def catch_up(self) -> set[str]:
+        """Add what a crash left recorded and not added, and return whose experiments those are."""
+        left = await self._events.find(_MARKED).limit(1_000).to_list()
+        for each in left:
+            await self._add(each)
+        return {each["experiment_id"] for each in left}
+
+    async def _is_known(self, event: Document) -> bool:
+        """Record an event, and return whether it is known and was added."""
+        try:
+            await self._events.insert_one(event)
+        except DuplicateKeyError:
+            known = await self._events.find_one({"_id": event["_id"]})
+            return known is None or "pending" not in known
+        return False
+
+    async def _add(self, event: Document) -> None:
+        sums = {} if event["late"] else {event["metric"]: (1.0, event["value"])}
+        seen = Observation(event["_id"], sums, late=int(event["late"]))
+        await self._assignments.observe(event["experiment_id"], event["user"], seen, at=event["occurred_at"])
+        await self._events.update_one({"_id": event["_id"]}, {"$unset": {"pending": ""}})
+
+
+def _check(experiment: Experiment, told: Conversion, now: datetime) -> None:
+    if told.metric in RUN_METRICS:
+        raise InvalidInput(f"{told.metric} is measured from the runs themselves; it takes no conversions.")
+    if told.metric not in experiment.all_metrics:
+        known = [name for name in experiment.all_metrics if name not in RUN_METRICS]
+        raise InvalidInput(f"{told.metric} is no metric of this experiment. Known are {', '.join(known) or 'none'}.")
+    if told.occurred_at > now + AHEAD:
+        raise InvalidInput("occurred_at lies in the future.")
+    if experiment.status == "draft":
+        raise Conflict("The experiment has not been started.")
+
+
+def _is_over(experiment: Experiment, told: Conversion) -> bool:
+    return experiment.stopped_at is not None and told.occurred_at > experiment.stopped_at
+
+
+def _event(experiment: Experiment, who: Who, told: Conversion, *, late: bool, now: datetime) -> Document:
+    return {
+        "_id": f"{experiment.experiment_id}/{told.event_id}",
+        "experiment_id": experiment.experiment_id,
+        "user": who.unit,
+        "metric": told.metric,
+        "value": told.value,
+        "occurred_at": told.occurred_at,
+        "received_at": now,
+        "late": late,
+        "pending": True,
+    }

@@ -1,0 +1,295 @@
+"""Experiments from the outside: the walk of an operator, what runs leave, and what is refused."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from checkpoints.assignments import Observation
+from domain.assignment import Who
+from tests.asking import decide, paused, resume
+from tests.experimenting import begun, body, created, user_on, variant_of
+from tests.networked import store_servers
+from tests.ollama_server import ollama_server, say
+from tests.running import Served, served, settings_for
+from tests.services import DemoServices
+
+type Json = dict[str, Any]
+
+
+async def get(client: httpx2.AsyncClient, path: str) -> Json:
+    answer = await client.get(path)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+async def converted(client: httpx2.AsyncClient, experiment_id: str, user_id: int, **more: Any) -> httpx2.Response:
+    return await client.post(f"/experiments/{experiment_id}/track/conversion", json={"user_id": user_id, **more})
+
+
+async def spoke(client: httpx2.AsyncClient, user_id: int, message: str = "hello there") -> Json:
+    answer = await client.post("/orchestrate", json={"user_id": user_id, "session_id": "s1", "message": message})
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+def of_variant(details: Json, name: str) -> Json:
+    found: Json = next(each for each in details["results"]["variants"] if each["name"] == name)
+    return found
+
+
+@pytest.fixture(params=["embedded", "networked"])
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+    if request.param == "embedded":
+        yield {}
+    else:
+        async with store_servers(tmp_path / "stores") as servers:
+            yield servers.settings()
+
+
+async def test_the_walk_of_an_operator_over_a_restart(
+    tmp_path: Path, demo: DemoServices, stores: dict[str, str]
+) -> None:
+    def server() -> AbstractAsyncContextManager[Served]:
+        return served(settings_for(tmp_path / "data", demo, **stores))
+
+    async with server() as first:
+        experiment_id = await begun(first.client)
+        assignment = await variant_of(first.client, experiment_id, 42)
+        tracked = (await converted(first.client, experiment_id, 42, value=1)).json()
+    async with server() as second:
+        assert await variant_of(second.client, experiment_id, 42) == assignment
+        details = await get(second.client, f"/experiments/{experiment_id}")
+        stop = await second.client.post(f"/experiments/{experiment_id}/stop", json={"winner": "calm"})
+        summary = await get(second.client, "/experiments/stats/summary")
+        health = await get(second.client, "/experiments/health")
+    name = assignment["variant_name"]
+    assert {"experiment_id", "variant_name", "variant_config", "assigned"} <= set(assignment)
+    assert (assignment["assigned"], tracked["variant_name"]) == (True, name)
+    assert of_variant(details, name)["metrics"]["conversion"]["value"] == 1
+    assert (stop.json()["status"], stop.json()["winner"]) == ("stopped", "calm")
+    assert stop.json()["conclusion"]["supported"] is False
+    assert (summary["by_status"]["stopped"], summary["winners"]) == (1, 1)
+    assert health["storage"].startswith("MongoDB" if stores else "SQLite")
+
+
+async def test_runs_are_measured_without_any_work(tmp_path: Path, demo: DemoServices) -> None:
+    async with (
+        ollama_server(lambda request: say("Hello.", prompt_tokens=30, answer_tokens=12)) as model,
+        served(settings_for(tmp_path / "data", demo, ollama_url=model.url)) as server,
+    ):
+        experiment_id = await begun(server.client)
+        name = (await variant_of(server.client, experiment_id, 1, expose="false"))["variant_name"]
+        for _ in range(2):
+            await spoke(server.client, 1)
+        found = of_variant(await get(server.client, f"/experiments/{experiment_id}"), name)
+    metrics = {key: (each["value"], each["events"], each["users"]) for key, each in found["metrics"].items()}
+    assert (found["users"], found["exposures"]) == (1, 2)
+    assert metrics["tokens"] == (42, 2, 1)
+    assert metrics["error_rate"] == metrics["config_mismatch_rate"] == metrics["actions_per_run"] == (0, 2, 1)
+    assert metrics["latency_ms"][0] > 0
+
+
+async def test_approvals_are_measured_and_waiting_for_humans_is_no_latency(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    name = (await variant_of(server.client, experiment_id, 1, expose="false"))["variant_name"]
+    run_id, request_id = await paused(server.client)
+    before = of_variant(await get(server.client, f"/experiments/{experiment_id}"), name)
+    await asyncio.sleep(0.5)
+    await decide(server.client, request_id)
+    await resume(server.client, run_id)
+    found = of_variant(await get(server.client, f"/experiments/{experiment_id}"), name)
+    metrics = {key: each["value"] for key, each in found["metrics"].items()}
+    assert (before["users"], before["exposures"], found["exposures"]) == (1, 1, 1)
+    assert [metrics[f"approval_{each}_rate"] for each in ("asked", "approved", "rejected", "expired")] == [1, 1, 0, 0]
+    assert metrics["decide_seconds"] >= 0.5
+    assert metrics["actions_per_run"] == 1
+
+
+async def test_a_service_that_fails_shows_in_the_errors(server: Served, demo: DemoServices) -> None:
+    experiment_id = await begun(server.client)
+    name = (await variant_of(server.client, experiment_id, 1))["variant_name"]
+    await demo.stop("petstore")
+    await spoke(server.client, 1, "which pets are available?")
+    found = of_variant(await get(server.client, f"/experiments/{experiment_id}"), name)
+    assert found["metrics"]["error_rate"]["value"] == 1
+
+
+async def test_a_tester_is_not_counted(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    answer = await server.client.put(f"/experiments/{experiment_id}/forced/7", json={"variant_name": "calm"})
+    assert answer.json()["forced"] == {"7": "calm"}
+    assert (await variant_of(server.client, experiment_id, 7))["reason"] == "forced"
+    await spoke(server.client, 7)
+    assert (await get(server.client, f"/experiments/{experiment_id}"))["results"]["users"] == 0
+    await server.client.delete(f"/experiments/{experiment_id}/forced/7")
+    assert (await variant_of(server.client, experiment_id, 7))["reason"] == "assigned"
+
+
+async def observed(server: Served, experiment_id: str, *, users: int, **rates: dict[str, float]) -> None:
+    """Let users be exposed and do things at a rate that depends on their variant."""
+    assignments = server.container.trials.assignments
+    experiment = await server.container.trials.experiments.get(experiment_id)
+    seen = {"control": 0, "calm": 0}
+
+    async def one(number: int) -> None:
+        who = Who("anonymous", number)
+        placed = await server.container.trials.variants.place(experiment, who)
+        assert placed.variant
+        place = seen[placed.variant]
+        seen[placed.variant] += 1
+        sums = {name: (1.0, float(place % 100 < rate[placed.variant] * 100)) for name, rate in rates.items()}
+        did = {name: pair for name, pair in sums.items() if name != "conversion" or pair[1]}
+        observation = Observation(f"run_{number}", did, exposures=1)
+        await assignments.observe(experiment_id, who.unit, observation, at=server.container.clock())
+
+    for start in range(0, users, 250):
+        await asyncio.gather(*(one(number) for number in range(start, start + 250)))
+
+
+async def test_a_guardrail_that_is_clearly_worse_stops_the_experiment(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    rates = {"conversion": {"control": 0.1, "calm": 0.1}, "error_rate": {"control": 0.02, "calm": 0.3}}
+    await observed(server, experiment_id, users=1_000, **rates)
+    await server.container.trials.evidence.tend()
+    ended = await get(server.client, f"/experiments/{experiment_id}")
+    assert (ended["status"], ended["conclusion"]["by"], ended["conclusion"]["winner"]) == ("stopped", "guardrail", None)
+    assert ended["conclusion"]["reason"] == "The guardrail error_rate is clearly worse for calm."
+
+
+async def test_a_real_difference_names_the_winner_with_its_evidence(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    await observed(server, experiment_id, users=2_000, conversion={"control": 0.1, "calm": 0.3})
+    ended = (await server.client.post(f"/experiments/{experiment_id}/stop")).json()
+    (comparison,) = [each for each in ended["conclusion"]["evidence"]["comparisons"] if each["metric"] == "conversion"]
+    assert (ended["winner"], ended["conclusion"]["supported"]) == ("calm", True)
+    assert ended["reason"].startswith("calm is better in conversion: +")
+    assert comparison["interval"][0] > 0
+    assert (comparison["judgement"], comparison["chance_to_win"] > 0.999) == ("better", True)
+
+
+async def test_no_difference_names_nobody(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    await observed(server, experiment_id, users=1_000, conversion={"control": 0.1, "calm": 0.1})
+    ended = (await server.client.post(f"/experiments/{experiment_id}/stop")).json()
+    assert (ended["winner"], ended["conclusion"]["supported"]) == (None, False)
+    assert "No difference can be told from chance" in ended["reason"]
+
+
+async def test_a_split_that_is_no_accident_blocks_the_verdict(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    await observed(server, experiment_id, users=1_000, conversion={"control": 0.1, "calm": 0.5})
+    for number in range(2_000, 2_300):
+        who = Who("anonymous", number)
+        assignments = server.container.trials.assignments
+        await assignments.assign(experiment_id, who, variant="calm", phase=1, at=server.container.clock())
+        await assignments.expose(experiment_id, who, at=server.container.clock())
+    verdict = (await get(server.client, f"/experiments/{experiment_id}"))["results"]["verdict"]
+    assert (verdict["status"], verdict["winner"]) == ("invalid", None)
+    assert "planned shares" in verdict["text"]
+
+
+async def test_conversions_count_once_late_ones_not_and_early_ones_are_refused(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    early = await converted(server.client, experiment_id, 1)
+    name = (await variant_of(server.client, experiment_id, 1))["variant_name"]
+    answers = [(await converted(server.client, experiment_id, 1, event_id="e1")).json() for _ in range(2)]
+    past = await converted(server.client, experiment_id, 1, occurred_at="2020-01-01T00:00:00Z")
+    future = await converted(server.client, experiment_id, 1, occurred_at="2999-01-01T00:00:00Z")
+    await server.client.post(f"/experiments/{experiment_id}/stop")
+    late = (await converted(server.client, experiment_id, 1)).json()
+    found = of_variant(await get(server.client, f"/experiments/{experiment_id}"), name)
+    assert (early.status_code, past.status_code, future.status_code) == (409, 409, 422)
+    assert [(each["late"], each["repeated"]) for each in answers] == [(False, False), (False, True)]
+    assert (late["late"], found["late_conversions"]) == (True, 1)
+    assert found["metrics"]["conversion"]["total"] == 1
+
+
+REFUSED: dict[str, tuple[Json, int, str]] = {
+    "a dictionary of variants": ({"variants": {"control": {}}}, 422, "`variants` is a list"),
+    "weights": ({"variants": [body()["variants"][0], {**body()["variants"][1], "traffic_percentage": 60}]}, 422, "110"),
+    "twice the same name": (
+        {"variants": [body()["variants"][0], {**body()["variants"][1], "name": "control"}]},
+        422,
+        "c",
+    ),
+    "no control": ({"variants": [{**each, "type": "treatment"} for each in body()["variants"]]}, 422, "there are none"),
+    "an unknown metric": ({"guardrails": ["speed"]}, 422, "speed is unknown"),
+    "a negative share": ({"user_percentage": -1}, 422, "user_percentage"),
+    "an absurd temperature": ({"variants": [{**body()["variants"][0], "config": {"temperature": 99}}]}, 422, "config"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_a_bad_design_is_refused_with_the_reason(server: Served, what: str) -> None:
+    changes, status, told = REFUSED[what]
+    answer = await server.client.post("/experiments", json=body(**changes))
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert told in answer.json()["detail"]
+    assert (await get(server.client, "/experiments"))["experiments"] == []
+
+
+async def test_what_cannot_be_done_is_refused_and_changes_nothing(server: Served) -> None:
+    client = server.client
+    experiment_id = await begun(client)
+    before = await get(client, f"/experiments/{experiment_id}")
+    refused = {
+        "start twice": await client.post(f"/experiments/{experiment_id}/start"),
+        "delete": await client.delete(f"/experiments/{experiment_id}"),
+        "resume": await client.post(f"/experiments/{experiment_id}/resume"),
+        "edit": await client.patch(
+            f"/experiments/{experiment_id}", json={"user_percentage": 5}, headers={"If-Match": '"2"'}
+        ),
+        "outdated": await client.patch(f"/experiments/{experiment_id}", json={}, headers={"If-Match": '"1"'}),
+        "no version": await client.patch(f"/experiments/{experiment_id}", json={"name": "x"}),
+        "winner": await client.post(f"/experiments/{experiment_id}/stop", json={"winner": "wild"}),
+        "metric": await converted(client, experiment_id, 42, metric="spend"),
+        "value": await converted(client, experiment_id, 42, value=-1),
+        "unknown": await client.get("/experiments/exp_0/variant/1"),
+        "weights": await client.post(
+            f"/experiments/{experiment_id}/phases", json={"weights": {"control": 50, "x": 50}}
+        ),
+    }
+    assert {name: answer.status_code for name, answer in refused.items()} == {
+        "start twice": 409, "delete": 409, "resume": 409, "edit": 409, "outdated": 412, "no version": 428,
+        "winner": 422, "metric": 422, "value": 422, "unknown": 404, "weights": 422,
+    }  # fmt: skip
+    assert await get(client, f"/experiments/{experiment_id}") == before
+
+
+async def test_a_tool_that_is_none_keeps_the_experiment_from_starting(server: Served) -> None:
+    variants = [{**each, "config": {"tools": ["petstore.fly"]}} for each in body()["variants"]]
+    experiment_id = await created(server.client, variants=variants)
+    answer = await server.client.post(f"/experiments/{experiment_id}/start")
+    assert (answer.status_code, "petstore.fly is no service or operation" in answer.json()["detail"]) == (422, True)
+
+
+async def test_users_ask_for_their_own_and_operators_write(tmp_path: Path, demo: DemoServices) -> None:
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("oli", "uma")}
+    keys = f"oli:operator:{digests['oli']},uma:user:{digests['uma']}"
+    async with served(settings_for(tmp_path / "data", demo, api_keys=keys)) as server:
+        server.client.headers["X-API-Key"] = "oli"
+        experiment_id = await begun(server.client)
+        server.client.headers["X-API-Key"] = "uma"
+        own = await server.client.get(f"/experiments/{experiment_id}/variant/1")
+        other = await server.client.get(f"/experiments/{experiment_id}/variant/1?owner=oli")
+        write = await server.client.post("/experiments", json=body())
+        track = await converted(server.client, experiment_id, 1)
+        server.client.headers["X-API-Key"] = "oli"
+        named = await converted(server.client, experiment_id, 1, owner="uma")
+    assert [each.status_code for each in (own, other, write, track, named)] == [200, 403, 403, 200, 200]
+
+
+async def test_the_variants_of_a_user_do_not_change_by_being_asked_often(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    user_id = await user_on(server.client, experiment_id, "calm")
+    answers = await asyncio.gather(*(variant_of(server.client, experiment_id, user_id) for _ in range(50)))
+    assert {each["variant_name"] for each in answers} == {"calm"}
+    assert (await get(server.client, f"/experiments/{experiment_id}"))["results"]["exposures"] == 1
