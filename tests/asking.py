@@ -39,3 +39,26 @@ async def refunds(cloudapp_url: str, order_id: int = 1001) -> list[dict[str, Any
         order = (await client.get(f"{cloudapp_url}/orders/{order_id}")).json()
         found: list[dict[str, Any]] = order["refunds"]
         return found
+
+
+WANTED: dict[str, Any] = {
+    "orchestration_id": "order-17",
+    "approval_type": "financial",
+    "proposed_action": "Refund order 17 in full",
+    "risk_level": "high",
+    "requester_id": 9,
+    "context": {"state_summary": {"order": 17, "a.b": {"$set": 10**15}}, "risk_score": 0.75},
+    "expires_in_seconds": 300,
+}
+
+
+async def requested(client: httpx2.AsyncClient, *, key: str = "", **more: Any) -> httpx2.Response:
+    """Ask humans on behalf of another system."""
+    headers = {"Idempotency-Key": key} if key else {}
+    return await client.post("/approvals/request", json={**WANTED, **more}, headers=headers)
+
+
+async def seen(client: httpx2.AsyncClient, request_id: str, wait: float = 0) -> dict[str, Any]:
+    """Return a request, waiting for its decision."""
+    record: dict[str, Any] = (await client.get(f"/approvals/{request_id}?wait={wait}")).json()
+    return record
