@@ -21,6 +21,7 @@ class RedisServer(Killable):
     """One Redis process on its own port and folder, with an append-only file."""
 
     modules: bool = True
+    fsync: str = "everysec"
 
     @property
     def url(self) -> str:
@@ -34,7 +35,7 @@ class RedisServer(Killable):
         self.process = await asyncio.create_subprocess_exec(
             str(SERVER / "bin" / "redis-server"),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-            *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning"),
+            *("--save", "", "--appendonly", "yes", "--appendfsync", self.fsync, "--loglevel", "warning"),
             *loaded,
             stdout=asyncio.subprocess.DEVNULL,
         )
@@ -46,9 +47,9 @@ class RedisServer(Killable):
 
 
 @asynccontextmanager
-async def redis_server(folder: Path, *, modules: bool = True) -> AsyncIterator[RedisServer]:
+async def redis_server(folder: Path, *, modules: bool = True, fsync: str = "everysec") -> AsyncIterator[RedisServer]:
     """Run a Redis; whatever happens, it is gone afterwards."""
-    server = RedisServer(folder, modules=modules)
+    server = RedisServer(folder, modules=modules, fsync=fsync)
     try:
         await server.start()
         yield server

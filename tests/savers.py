@@ -151,6 +151,4 @@ def file_misfits(path: Path) -> list[str]:
         connection.close()
     used = {(thread, ref) for thread, refs in heads for ref in ormsgpack.unpackb(refs)}
     wrong = [] if checked == ("ok",) else [str(checked)]
-    return (
-        wrong + [f"value {each!r}" for each in held - used] + [f"record of {head[0]}" for head in heads if not head[2]]
-    )
+    return wrong + [f"value {each!r}" for each in held - used]

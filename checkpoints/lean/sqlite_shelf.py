@@ -34,7 +34,10 @@ class Opened(Connected):
             if stamp == _FORMAT:
                 return
             if "checkpoints" in names:
-                raise StoreUnavailable(f"The {self.store} was written by langgraph-checkpoint-sqlite: move it away.")
+                raise StoreUnavailable(
+                    f"The {self.store} was written by langgraph-checkpoint-sqlite: move it away. `python -m"
+                    " boot.checkpoints copy` takes its threads over."
+                )
             if stamp or names:
                 raise StoreUnavailable(f"The {self.store} belongs to another program or version.")
             for statement in TABLES:

@@ -1,0 +1,124 @@
+"""Checkpoints by hand: `python -m boot.checkpoints copy --from SAVER --to SAVER`, and `prune`.
+
+A SAVER is `redis`, `redis-json`, `sqlite` or `langgraph-sqlite`, with an address or a path behind a colon where it is
+not the one of the settings: `langgraph-sqlite:old.sqlite`. Stop the servers first: what they store meanwhile is not
+copied.
+"""
+
+import argparse
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from boot.savers import Saver, care, packing
+from boot.settings import Settings, read_settings
+from checkpoints.copying import copied_all, threads_of
+from checkpoints.lean.parts import Care
+from checkpoints.lean.saver import LeanSaver
+from checkpoints.saver import (
+    open_langgraph_sqlite_saver,
+    open_redis_json_saver,
+    open_redis_saver,
+    open_sqlite_saver,
+)
+from domain.errors import ConfigurationError, OrchestrationError
+
+KINDS = ("redis", "redis-json", "sqlite", "langgraph-sqlite")
+CONNECTIONS = 4
+
+
+async def copy(settings: Settings, source: str, target: str, *, threads: list[str]) -> str:
+    """Copy threads, all where none is named, and return what was done.
+
+    Raises `ConfigurationError` for a saver that is none, and `StoreError` for one that does not open or answer.
+    """
+    async with AsyncExitStack() as stack:
+        old = await _opened(stack, settings, source, keeping=Care())
+        new = await _opened(stack, settings, target, keeping=Care())
+        wanted = threads or await threads_of(old)
+        total = done = 0
+        async for thread, count in copied_all(old, new, wanted):
+            done, total = done + 1, total + count
+            sys.stderr.write(f"{done} of {len(wanted)}: {thread}, {count} checkpoints\n")
+    return f"{total} checkpoints of {done} threads copied."
+
+
+async def prune(settings: Settings, target: str, *, kept: int) -> str:
+    """Drop what is more than so many checkpoints beside the newest, of every thread, and return what was done.
+
+    Raises `ConfigurationError` and `StoreError`.
+    """
+    async with AsyncExitStack() as stack:
+        saver = await _opened(stack, settings, target, keeping=Care())
+        if not isinstance(saver, LeanSaver):
+            raise ConfigurationError("Only our own savers can be pruned: redis and sqlite.")
+        threads = await threads_of(saver)
+        for thread in threads:
+            await saver.shelf.retain(thread, kept)
+    return f"{len(threads)} threads pruned."
+
+
+async def _opened(stack: AsyncExitStack, settings: Settings, named: str, *, keeping: Care) -> Saver:
+    kind, _, where = named.partition(":")
+    if kind not in KINDS:
+        raise ConfigurationError(f"{kind} is no saver; there are {', '.join(KINDS)}.")
+    if kind.startswith("redis"):
+        return await _opened_redis(stack, settings, kind, where, keeping)
+    path = Path(where) if where else settings.data_dir / "checkpoints.sqlite"
+    if not path.parent.is_dir() or (kind == "langgraph-sqlite" and not path.exists()):
+        raise ConfigurationError(f"There is no {path}.")
+    if kind == "sqlite":
+        return await stack.enter_async_context(open_sqlite_saver(path, care=keeping, serde=packing(settings)))
+    return await stack.enter_async_context(open_langgraph_sqlite_saver(path))
+
+
+async def _opened_redis(stack: AsyncExitStack, settings: Settings, kind: str, where: str, keeping: Care) -> Saver:
+    from checkpoints.redis import PATIENT, open_redis  # the driver is not always installed
+
+    url = where or (settings.redis_url.get_secret_value() if settings.redis_url else "")
+    if not url:
+        raise ConfigurationError(f"{kind} needs REDIS_URL, or an address behind a colon.")
+    client = await stack.enter_async_context(open_redis(url, max_connections=CONNECTIONS, manner=PATIENT))
+    if kind == "redis-json":
+        opening = open_redis_json_saver(client, ttl_minutes=settings.checkpoint_ttl_minutes)
+        return await stack.enter_async_context(opening)
+    keeping = Care(kept=keeping.kept, ttl_ms=care(settings).ttl_ms, ends_waiting=settings.checkpoint_ttl_waiting)
+    return await stack.enter_async_context(open_redis_saver(client, care=keeping, serde=packing(settings)))
+
+
+def read_options(arguments: list[str]) -> argparse.Namespace:
+    """Return the options; leaves the process with status 2 when they make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="python -m boot.checkpoints", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    copying = commands.add_parser("copy", help="copy threads; what is there already stays")
+    copying.add_argument("--from", dest="source", required=True, metavar="SAVER", help="where they are")
+    copying.add_argument("--to", dest="target", required=True, metavar="SAVER", help="where they shall be")
+    copying.add_argument("--thread", action="append", default=[], metavar="ID", help="this one only; may be repeated")
+    pruning = commands.add_parser("prune", help="drop what is more than the settings let stay")
+    pruning.add_argument("--in", dest="target", required=True, metavar="SAVER", help="where: redis or sqlite")
+    pruning.add_argument("--kept", type=int, metavar="N", help="beside the newest; absent: CHECKPOINTS_KEPT")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Do what the command line asks for; returns the exit code."""
+    options = read_options(sys.argv[1:])
+    try:
+        settings = read_settings()
+        if options.command == "copy":
+            done = asyncio.run(copy(settings, options.source, options.target, threads=options.thread))
+        else:
+            kept = care(settings).kept if options.kept is None else options.kept
+            done = "" if kept is None else asyncio.run(prune(settings, options.target, kept=kept))
+    except OrchestrationError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 1
+    sys.stdout.write(f"{done or 'CHECKPOINTS_KEPT=all: nothing to drop.'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Threads copied from one saver to another go on there, and a copy that was broken off goes on as well."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.types import Command
+
+from boot.checkpoints import copy, prune
+from boot.settings import Settings
+from checkpoints.copying import copied, threads_of
+from domain.errors import ConfigurationError
+from tests.contract.test_savers_kept import talk, turn
+from tests.redis_server import RedisServer, redis_server
+from tests.savers import OURS, PACKAGED, config_of
+
+EVERY = {**OURS, **{name: opener for name, opener in PACKAGED.items() if name != "memory"}}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    async with redis_server(tmp_path / "redis") as running:
+        yield running
+
+
+async def states(saver: Any, thread: str = "t") -> list[Any]:
+    found = [each async for each in talk(saver).aget_state_history(config_of(thread))]
+    return [(each.values, each.next, each.interrupts, each.metadata["step"], each.created_at) for each in found]
+
+
+@pytest.mark.parametrize("source", EVERY)
+@pytest.mark.parametrize("target", OURS)
+async def test_a_copy_has_the_history_and_goes_on(source: str, target: str, tmp_path: Path) -> None:
+    for name in ("source", "target"):
+        (tmp_path / name).mkdir()
+    async with EVERY[source](tmp_path / "source") as old, OURS[target](tmp_path / "target") as new:
+        await turn(talk(old), {"said": "one"})
+        await turn(talk(old), {"said": "ask"})
+        assert await threads_of(old) == ["t"]
+        assert await copied(old, new, "t") == len(await states(old))
+        assert await copied(old, new, "t") == 0
+        assert await states(new) == await states(old)
+        for saver in (old, new):
+            assert await turn(talk(saver), Command(resume="yes")) == {"said": "yes", "n": 2}
+            assert await turn(talk(saver), {"said": "on"}) == {"said": "on" * 20, "n": 3}
+
+
+async def test_the_command_copies_every_thread_and_back(server: RedisServer, tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, redis_url=server.url, data_dir=tmp_path)
+    async with PACKAGED["langgraph-sqlite"](tmp_path) as old:
+        for thread in ("a", "b", "c"):
+            await turn(talk(old), {"said": thread}, thread)
+        expected = [await states(old, thread) for thread in ("a", "b", "c")]
+    path = f"langgraph-sqlite:{tmp_path / 'old.sqlite'}"
+    assert await copy(settings, path, "redis", threads=["a"]) == "4 checkpoints of 1 threads copied."
+    assert await copy(settings, path, "redis", threads=[]) == "8 checkpoints of 3 threads copied."
+    await copy(settings, "redis", "redis-json", threads=[])
+    await copy(settings, "redis-json", "sqlite", threads=[])
+    async with OURS["sqlite"](tmp_path) as new:
+        assert [await states(new, thread) for thread in ("a", "b", "c")] == expected
+    assert await prune(settings, "sqlite", kept=0) == "3 threads pruned."
+    async with OURS["sqlite"](tmp_path) as new:
+        assert [await states(new, thread) for thread in ("a", "b", "c")] == [each[:1] for each in expected]
+
+
+@pytest.mark.parametrize("named", ["mysql", "redis", "langgraph-sqlite:nowhere.sqlite"])
+async def test_a_saver_that_is_none_is_refused(named: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        await copy(Settings(_env_file=None, data_dir=tmp_path), named, "sqlite", threads=[])
+    with pytest.raises(ConfigurationError):
+        await prune(Settings(_env_file=None, data_dir=tmp_path), named, kept=1)

@@ -1,0 +1,105 @@
+"""SIGKILL of the writer and of Redis: what was told is stored and whole, one step at most is repeated."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from domain.errors import StoreUnavailable
+from tests.redis_server import RedisServer, redis_server
+from tests.running import ROOT
+from tests.savers import client_of, config_of, file_misfits, misfits
+from tests.savers_writer import STEPS, counting, opened, text_at
+
+TURNS = [1, 2, 5, STEPS]
+
+
+@asynccontextmanager
+async def places(folder: Path, kind: str) -> AsyncIterator[str]:
+    """Give where checkpoints go."""
+    if kind == "sqlite":
+        yield str(folder / "checkpoints.sqlite")
+    else:
+        async with redis_server(folder / "redis", modules=False, fsync="always") as server:
+            yield server.url
+
+
+async def killed_after(place: str, effects: Path, thread: str, steps: int) -> int:
+    """Run the writer, kill it when it has told so many steps, and return the last one it told."""
+    arguments = (sys.executable, "-m", "tests.savers_writer", place, str(effects), thread)
+    writer = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert writer.stdout
+    told = [int(await writer.stdout.readline()) for _ in range(steps + 1)]
+    writer.kill()
+    rest, _ = await writer.communicate()
+    return max([*told, *map(int, rest.split())])
+
+
+async def wrong(place: str, server: RedisServer | None = None) -> list[str]:
+    if not place.startswith("redis:"):
+        return file_misfits(Path(place))
+    async with client_of(server or RedisServer(Path(), port=int(place.rpartition(":")[2].split("/")[0]))) as client:
+        return await misfits(client)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_a_writer_killed_at_any_step_repeats_that_one_at_most(kind: str, tmp_path: Path) -> None:
+    async with places(tmp_path, kind) as place:
+        for steps in TURNS:
+            thread, effects = f"t{steps}", tmp_path / f"effects{steps}"
+            told = await killed_after(place, effects, thread, steps)
+            assert await wrong(place) == []
+            async with AsyncExitStack() as stack:
+                graph = counting(await opened(stack, place), effects)
+                values = (await graph.aget_state(config_of(thread))).values
+                assert values["n"] >= told
+                assert values["text"] == text_at(values["n"])
+                assert (await graph.ainvoke(None, config_of(thread), durability="sync"))["n"] == STEPS
+            done = [int(each) for each in effects.read_text().split()]
+            assert sorted(set(done)) == list(range(STEPS))
+            assert len(done) <= STEPS + 1
+
+
+async def test_a_redis_killed_at_any_step_has_what_was_acknowledged(tmp_path: Path) -> None:
+    async with redis_server(tmp_path / "redis", modules=False, fsync="always") as server:
+        for steps in TURNS[:-1]:
+            effects, seen = tmp_path / f"effects{steps}", 0
+            async with AsyncExitStack() as stack:
+                graph = counting(await opened(stack, server.url), effects)
+                stream = graph.astream(
+                    {"n": 0, "text": ""}, config_of(f"t{steps}"), stream_mode="values", durability="sync"
+                )
+                with suppress(StoreUnavailable):
+                    async for state in stream:
+                        seen = state["n"]
+                        if seen == steps:
+                            await server.kill()
+                await server.start()
+                assert await wrong(server.url) == []
+                assert (await graph.aget_state(config_of(f"t{steps}"))).values["n"] >= seen
+                assert (await graph.ainvoke(None, config_of(f"t{steps}"), durability="sync"))["n"] == STEPS
+            assert len(effects.read_text().split()) <= STEPS + 1
+
+
+async def test_a_log_cut_off_anywhere_is_whole_up_to_there(tmp_path: Path) -> None:
+    async with redis_server(tmp_path / "redis", modules=False, fsync="always") as server:
+        async with AsyncExitStack() as stack:
+            graph = counting(await opened(stack, server.url), tmp_path / "effects")
+            await graph.ainvoke({"n": 0, "text": ""}, config_of("t"), durability="sync")
+        (log,) = (tmp_path / "redis").rglob("*.incr.aof")
+        size, states = log.stat().st_size, []
+        for cut in range(1, 40):
+            await server.kill()
+            with log.open("r+b") as file:  # nobody else runs
+                file.truncate(size - cut * size // 60)
+            await server.start()
+            async with AsyncExitStack() as stack:
+                assert await wrong(server.url) == []
+                saver = await opened(stack, server.url)
+                found = await saver.aget_tuple(config_of("t"))
+            states.append(found.checkpoint["channel_values"].get("n", 0) if found else 0)
+        assert states == sorted(states, reverse=True)
+        assert len(set(states)) > STEPS // 2
