@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.access import Caller, Opened
+from api.answer_shapes import NOTHING, AnswerIn, ResumeIn
 from api.document import refusals
 from api.shapes import MessageIn, OrchestrationId, OrchestrationOut, OrchestrationsIn, OrchestrationsOut
 from boot.container import Container
@@ -102,13 +103,24 @@ async def join_orchestration(
 
 
 @router.post(
-    "/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | refusals(404)
+    "/orchestrations/{orchestration_id}/resume", response_model=OrchestrationOut, responses=PAUSE | refusals(404, 409)
 )
-async def resume_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
+async def resume_orchestration(
+    orchestration_id: OrchestrationId,
+    query: Annotated[ResumeIn, Query()],
+    container: Opened,
+    principal: Caller,
+    given: AnswerIn = NOTHING,
+) -> Response:
     """Wait for a run and return its reply: joins it while it runs, sets it going if its approvals are decided.
 
-    A run that waits for a service whose circuit is open is answered at once, with 202 and what it waits for.
+    A run that waits for a service whose circuit is open is answered at once, with 202 and what it waits for. With a
+    body it decides first what the run waits for, as the route for decisions does; that takes an approver.
     """
+    if given.root is not None:
+        principal.require("approver")
+        mine = await container.runs.get(orchestration_id, owner=principal.sees())
+        await container.answers.take(mine.run_id, given.model_dump(mode="json"), digest=query.digest, by=principal)
     run = await container.orchestrations.resume(orchestration_id, owner=principal.sees())
     return JSONResponse(await _standing(container, run), 202 if run.status in ACTIVE else 200)
 

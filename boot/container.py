@@ -33,6 +33,7 @@ from checkpoints.runs import Runs
 from checkpoints.trials import Trials
 from domain.errors import ConfigurationError, StoreError
 from graph.afterwards import Afterwards
+from graph.answers import Answers
 from graph.build import build
 from graph.decisions import Decisions
 from graph.execution import Execution
@@ -61,6 +62,7 @@ class Container:
     ledger: Ledger
     approval_stats: ApprovalStats
     decisions: Decisions
+    answers: Answers
     vitals: Vitals
     outbox: Outbox
     audit: Audit
@@ -119,6 +121,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
         )
         await _announce(status)
         await orchestrations.catch_up()
+        decisions = _decisions(opened, orchestrations)
         yield Container(
             settings=settings,
             keys=keys,
@@ -127,7 +130,8 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
             approvals=opened.approvals,
             ledger=opened.ledger,
             approval_stats=ApprovalStats(stores.database),
-            decisions=_decisions(opened, orchestrations),
+            decisions=decisions,
+            answers=Answers(approvals=opened.approvals, decisions=decisions, toolbox=opened.toolbox),
             vitals=opened.vitals,
             outbox=outbox,
             audit=audit,

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from domain.actions import Action, Frozen
 from domain.canonical import JSON, canonical, parsed
-from domain.errors import InvalidInput
+from domain.errors import Conflict, InvalidInput
 from domain.questions import NOTE_CHARS, name_of
 from domain.retyping import retyped
 
-YES = ("approve", "approved", "accept", "yes", "true")
-NO = ("reject", "rejected", "ignore", "no", "false")
+type Scalar = Literal["approve", "accept", "yes", "reject", "ignore", "no"]
+
+YES = ("approve", "accept", "yes")
+NO = ("reject", "ignore", "no")
 
 type Note = Annotated[str, Field(max_length=NOTE_CHARS)]
 type Arguments = dict[str, JSON]
@@ -69,7 +71,7 @@ type Decision = Annotated[Approve | Edit | Reject | Respond, Field(discriminator
 class Decisions(Strict):
     """LangChain's batch: one decision for each action that waits, in the order shown."""
 
-    decisions: Annotated[tuple[Decision, ...], Field(min_length=1, max_length=100)]
+    decisions: Annotated[list[Decision], Field(min_length=1, max_length=100)]
 
 
 class InboxAction(Strict):
@@ -107,14 +109,20 @@ class Ignore(Strict):
     args: None
 
 
+type InboxAnswers = Annotated[list[InboxAnswer], Field(min_length=1, max_length=1)]
 type InboxAnswer = Annotated[Accept | InboxEdit | Response | Ignore, Field(discriminator="type")]
+
+
+def _whole(given: object) -> object:
+    """Return 1 for 1.0, which is the same number in JSON, and everything else as it is."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
 class Ours(Strict):
     """Our own form, as the route takes it that decides one request."""
 
     approved: bool
-    approver_id: int = Field(0, ge=0, le=2**53 - 1)
+    approver_id: Annotated[int, Field(ge=0, le=2**53 - 1), BeforeValidator(_whole)] | None = None
     approval_notes: Note = ""
 
 
@@ -142,7 +150,7 @@ class Word:
 
 
 _DECISION: TypeAdapter[Any] = TypeAdapter(Decision)
-_INBOX: TypeAdapter[Any] = TypeAdapter(Annotated[list[InboxAnswer], Field(min_length=1, max_length=1)])
+_INBOX: TypeAdapter[Any] = TypeAdapter(InboxAnswers)
 
 
 def word_of(given: object) -> Word:
@@ -159,8 +167,7 @@ def words_of(given: object) -> tuple[Word, ...]:
         if isinstance(given, list):
             return tuple(_from_inbox(each) for each in _INBOX.validate_python(given))
         if isinstance(given, dict) and "decisions" in given:
-            batch = Decisions.model_validate({**given, "decisions": _row(given["decisions"])})
-            return tuple(_from_langchain(each) for each in batch.decisions)
+            return tuple(_from_langchain(each) for each in Decisions.model_validate(given).decisions)
         if isinstance(given, dict) and "type" in given:
             return (_from_langchain(_DECISION.validate_python(given)),)
         ours = Ours.model_validate(given)
@@ -171,15 +178,11 @@ def words_of(given: object) -> tuple[Word, ...]:
 
 def scalar(given: object) -> Word:
     """Return what a single word means; raises `InvalidInput` where it may mean anything."""
-    spelled = canonical(given) if isinstance(given, bool) else given.strip().lower() if isinstance(given, str) else ""
-    if spelled not in (*YES, *NO):
+    if isinstance(given, bool):
+        return Word(given, is_addressed=False)
+    if given not in (*YES, *NO):
         raise InvalidInput(f"a single word is one of {', '.join(YES + NO)}")
-    return Word(spelled in YES, is_addressed=False)
-
-
-def _row(given: object) -> object:
-    """Return a list as the row that a strict model takes."""
-    return tuple(given) if isinstance(given, list) else given
+    return Word(given in YES, is_addressed=False)
 
 
 def _wrong(place: tuple[int | str, ...], message: str) -> str:
@@ -211,19 +214,17 @@ def _from_inbox(said: Accept | InboxEdit | Response | Ignore) -> Word:
 def heard(word: Word, action: Action, *, schema: Mapping[str, JSON] | None) -> Arguments | None:
     """Return the arguments a word puts in an action's place, or None where it leaves them.
 
-    Raises `InvalidInput` where the word is about another action than this: the human saw something else.
+    Raises `Conflict` where the word is about another action than this: the human saw something else.
 
     Args:
         schema: Of the operation's arguments, by which texts are read.
     """
     if word.name not in (None, name_of(action), action.operation):
-        raise InvalidInput(
-            f"the answer is about {str(word.name)[:120]}, and {name_of(action)} waits: that cannot be edited"
-        )
+        raise Conflict(f"The answer is about {str(word.name)[:120]}, and what waits is {name_of(action)}.")
     before = parsed(action.arguments)
     held = before if isinstance(before, dict) else {}
     if word.seen is not None and canonical(retyped(word.seen, held, schema)) != action.arguments:
-        raise InvalidInput("the answer is about other arguments than those that wait")
+        raise Conflict("The answer is about other arguments than those that wait.")
     if word.arguments is None:
         return None
     return retyped(word.arguments, held, schema) if word.as_text else word.arguments

@@ -7,7 +7,7 @@ from domain.actions import Action
 from domain.approvals import RELEASED, Approval, Verdict, one_line, request_id_of
 from domain.deciding import next_reminder
 from domain.dialects import Word, heard, word_of
-from domain.errors import InvalidInput
+from domain.errors import Conflict, InvalidInput
 from domain.policy import Policy, Rule
 from domain.ports import Approvals, Policies, Vitals
 from domain.questions import NOTE_CHARS
@@ -93,8 +93,9 @@ def _verdict(given: object, action: Action, now: datetime) -> Verdict:
     """Return an answer given straight to the graph as a verdict; whatever is not a clear yes is a no that says why."""
     try:
         word = _word(given, action)
-    except InvalidInput as error:
-        word = Word(approved=False, message=f"Taken for a no: {error.detail}. {EXAMPLE}"[:NOTE_CHARS])
+    except (InvalidInput, Conflict) as error:
+        told = f"Taken for a no: {error.detail.rstrip('.')}. {EXAMPLE}"
+        word = Word(approved=False, message=told[:NOTE_CHARS])
     return Verdict(
         approved=word.approved,
         approver_id=word.approver_id or 0,

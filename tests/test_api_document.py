@@ -98,10 +98,15 @@ async def test_the_example_of_a_body_is_valid_and_works(shared: Served, name: st
     schema, example = example_of(operation)
     components = {"components": DOCUMENT["components"]}
     Draft202012Validator({**schema, **components}).validate(example)
-    _, request_id = await paused(shared.client, session_id=f"example-{name}")
+    run_id, request_id = await paused(shared.client, session_id=f"example-{name}")
     experiment_id = await begun(shared.client)
     await variant_of(shared.client, experiment_id, 42)
-    ids = {"request_id": request_id, "experiment_id": experiment_id, "action_id": await in_doubt(shared)}
+    ids = {
+        "orchestration_id": run_id,
+        "request_id": request_id,
+        "experiment_id": experiment_id,
+        "action_id": await in_doubt(shared),
+    }
     headers = {"If-Match": '"2"'} if method == "PATCH" else {}
     url = path.format(**ids, name="ml", user_id=42)
     answer = await shared.client.request(method, url, json=example, headers=headers)

@@ -8,7 +8,7 @@ import pytest
 from domain.actions import Action
 from domain.canonical import JSON, canonical
 from domain.dialects import Word, heard, scalar, word_of, words_of
-from domain.errors import InvalidInput
+from domain.errors import Conflict, InvalidInput
 from domain.questions import question, response_schema
 
 SCHEMA: dict[str, JSON] = {
@@ -125,13 +125,13 @@ def test_a_batch_keeps_its_order_and_one_action_takes_one_decision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "approved"), [("approve", True), (True, True), (" Yes ", True), ("no", False), (False, False)]
+    ("given", "approved"), [("approve", True), (True, True), ("yes", True), ("no", False), (False, False)]
 )
 def test_a_single_word_is_a_yes_or_a_no(given: object, approved: bool) -> None:
     assert scalar(given) == Word(approved, is_addressed=False)
 
 
-@pytest.mark.parametrize("given", ["maybe", "", 1, 0, None, 1.0, [], "y"])
+@pytest.mark.parametrize("given", ["maybe", "YES", "", 1, 0, None, 1.0, [], "y"])
 def test_a_word_that_may_mean_anything_means_nothing(given: object) -> None:
     with pytest.raises(InvalidInput):
         scalar(given)
@@ -173,5 +173,5 @@ def test_what_was_not_edited_stays_what_it_was_even_where_no_schema_tells() -> N
     ],
 )
 def test_an_answer_to_another_question_is_none_to_this(given: Any) -> None:
-    with pytest.raises(InvalidInput, match="the answer is about"):
+    with pytest.raises(Conflict, match="The answer is about"):
         heard(word_of(given), deletion(), schema=SCHEMA)
