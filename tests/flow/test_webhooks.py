@@ -133,6 +133,18 @@ async def test_what_was_decided_before_sigkill_is_told_after_it(tmp_path: Path, 
     assert {each["approval"]["request_id"] for each in decided} == {request_id for _, request_id in asked}
 
 
+async def test_who_may_decide_is_reminded(tmp_path: Path, demo: DemoServices) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("rules: [{name: asks, then: ask, remind_after_seconds: [1]}]")
+    receiver = Downstream(always(200))
+    async with serving(receiver) as url:
+        settings = settings_for(tmp_path / "data", demo, policy_file=policy, **hooks(url))
+        async with served(settings) as server:
+            await paused(server.client)
+            await until(lambda: "approval.reminded" in told(receiver))
+    assert told(receiver) == ["approval.requested", "approval.reminded"]
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
