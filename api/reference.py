@@ -97,11 +97,12 @@ def _source(name: str) -> str:
 @cache
 def _guarded() -> dict[str, str]:
     """Return headers that let the page run its own script, talk to its own server, and nothing else."""
-    style, script = (_hashed(_source(name)) for name in ("reference.css", "reference.js"))
+    style, script = (hashed(_source(name)) for name in ("reference.css", "reference.js"))
     rules = ("default-src 'none'", f"style-src {style}", f"script-src {script}", "connect-src 'self'")
     fixed = ("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
     return {"Content-Security-Policy": "; ".join((*rules, *fixed)), "X-Content-Type-Options": "nosniff"}
 
 
-def _hashed(source: str) -> str:
+def hashed(source: str) -> str:
+    """Return a style or script as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

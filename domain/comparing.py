@@ -1,14 +1,14 @@
 """Comparisons of variants with their control: plain arithmetic on tallies, cheap enough to watch guardrails by."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from domain.experiments import Experiment
 from domain.inference import Arm, Estimate, sequential, stratified
 from domain.metrics import Metric
-from domain.tallies import Key, Tally
+from domain.tallies import Key, Tally, tallied
 
 type Judgement = Literal["better", "worse", "unclear"]
 
@@ -65,6 +65,26 @@ def compared(
 def treatments(experiment: Experiment) -> list[str]:
     """Return the variants that are compared with the control."""
     return [each.name for each in experiment.variants if each.type == "treatment"]
+
+
+@dataclass(frozen=True)
+class Day:
+    """How the primary metric's comparison stood at the end of a day."""
+
+    day: str
+    variant: str
+    found: Estimate
+
+
+def history(experiment: Experiment, days: Sequence[Mapping[str, Any]]) -> list[Day]:
+    """Return how each variant stood day by day, everything until then taken together."""
+    metric, names = experiment.all_metrics[experiment.metric], treatments(experiment)
+    return [
+        Day(day, name, compared(experiment, tallies, name, metric, claims=len(names)).found)
+        for day in sorted({each["day"] for each in days})
+        for tallies in (tallied(days, until=day),)
+        for name in names
+    ]
 
 
 def broken(experiment: Experiment, tallies: Mapping[Key, Tally]) -> Comparison | None:

@@ -1,7 +1,10 @@
 """Experiments from the outside: the walk of an operator, what runs leave, and what is refused."""
 
 import asyncio
+import csv
 import hashlib
+import io
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -293,3 +296,32 @@ async def test_the_variants_of_a_user_do_not_change_by_being_asked_often(server:
     answers = await asyncio.gather(*(variant_of(server.client, experiment_id, user_id) for _ in range(50)))
     assert {each["variant_name"] for each in answers} == {"calm"}
     assert (await get(server.client, f"/experiments/{experiment_id}"))["results"]["exposures"] == 1
+
+
+async def test_the_report_shows_itself_and_can_do_nothing_else(server: Served) -> None:
+    experiment_id = await begun(server.client, name="<script>alert(1)</script>")
+    empty = await server.client.get(f"/experiments/{experiment_id}/report")
+    await observed(server, experiment_id, users=1_000, conversion={"control": 0.1, "calm": 0.3})
+    report = await server.client.get(f"/experiments/{experiment_id}/report")
+    policy = report.headers["content-security-policy"]
+    assert "There is no interval yet." in empty.text
+    assert "<script" not in report.text
+    assert "&lt;script&gt;" in report.text
+    assert "calm is better in conversion" in report.text
+    assert report.text.count("<svg") == 2
+    assert 'class="area c1"' in report.text
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy + report.text
+    assert not re.search(r"(src|href)=|style=", report.text)
+
+
+async def test_the_counters_can_be_taken_away(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    await observed(server, experiment_id, users=250, conversion={"control": 0.1, "calm": 0.3})
+    table = await server.client.get(f"/experiments/{experiment_id}/export?format=csv")
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    data = await get(server.client, f"/experiments/{experiment_id}/export")
+    assert table.headers["content-type"].startswith("text/csv")
+    assert sum(int(float(row["users"])) for row in rows) == sum(row["users"] for row in data["rows"]) == 250
+    assert {row["metric"] for row in rows} == {"conversion"}
+    assert data["experiment"]["experiment_id"] == experiment_id

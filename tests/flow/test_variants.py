@@ -8,6 +8,7 @@ import pytest
 
 from tests.asking import ask, decide, paused, resume
 from tests.experimenting import begun, user_on, variant_of
+from tests.knowing import add
 from tests.ollama_server import MODEL, OllamaServer, call, ollama_server, say
 from tests.running import Served, served, settings_for
 from tests.services import DemoServices
@@ -170,3 +171,24 @@ async def test_targeting_asks_for_what_the_message_says_of_the_user(modelled: Se
         body = {"user_id": 1, "session_id": country, "message": "hello you", "attributes": {"country": country}}
         assert (await modelled.client.post("/orchestrate", json=body)).status_code == 200
         assert (model.requests[-1]["model"] == MODEL) is own
+
+
+async def test_a_variant_says_how_much_is_retrieved_and_misses_are_counted(
+    modelled: Served, model: OllamaServer
+) -> None:
+    for number in range(4):
+        await add(modelled.client, f"Hangar {number} of the zeppelin opens at {number + 5} and closes at nine.")
+    variants = [{**each, "config": {"top_k": 1 + 2 * place}} for place, each in enumerate(limited())]
+    experiment_id = await begun(modelled.client, variants=variants)
+    found = {}
+    for name in ("control", "limited"):
+        user_id = await user_on(modelled.client, experiment_id, name)
+        for message in ("when does the hangar of the zeppelin open?", "xyzzy plugh?"):
+            body = {"user_id": user_id, "session_id": name, "message": message}
+            assert (await modelled.client.post("/orchestrate", json=body)).status_code == 200
+        told = [each["content"] for each in model.requests[-2]["messages"] if each["content"].startswith("<passages>")]
+        found[name] = told[0].count('"text"')
+    results = (await modelled.client.get(f"/experiments/{experiment_id}")).json()["results"]
+    misses = {each["name"]: each["metrics"]["retrieval_miss_rate"]["value"] for each in results["variants"]}
+    assert found == {"control": 1, "limited": 3}
+    assert misses == {"control": 0.5, "limited": 0.5}
