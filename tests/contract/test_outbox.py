@@ -66,6 +66,15 @@ async def test_what_happens_while_it_is_collected_is_told_too_and_once(told: Tol
     assert await told.types() == {name: ["requested", "voted", "decided"] for name in names}
 
 
+async def test_a_decision_made_while_its_request_is_told_is_not_forgotten(told: Told) -> None:
+    names = [f"apr_{number:02}" for number in range(20)]
+    for name in names:
+        await told.approvals.ask(request(name))
+    deciding = [told.approvals.decide(name, verdict(at=after(1)), owner=None) for name in names]
+    await asyncio.gather(told.outbox.collect(after(2)), *deciding)
+    assert await told.types() == {name: ["requested", "decided"] for name in names}
+
+
 async def test_a_process_that_ended_before_it_removed_the_mark_tells_nothing_twice(told: Told) -> None:
     await told.approvals.ask(request("apr_1"))
     await told.outbox.collect(after(1))
