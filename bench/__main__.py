@@ -15,8 +15,10 @@ import uvloop
 from bench import tables
 from bench.acting import time_acts
 from bench.comparing import Comparison, compare
+from bench.experimenting import time_experiments
 from bench.growing import watch_memory
 from bench.progress import Progress
+from bench.simulating import simulate
 from bench.starting import time_starts
 
 
@@ -30,10 +32,23 @@ class Size:
     starts: int
     memory_runs: int
     acts: int
+    experiment_users: int
+    simulated: int
 
 
-FULL = Size(at_once=(1, 16, 64), runs=200, repeats=5, starts=5, memory_runs=2_000, acts=50)
-QUICK = Size(at_once=(1, 16), runs=50, repeats=2, starts=1, memory_runs=300, acts=10)
+FULL = Size(
+    at_once=(1, 16, 64),
+    runs=200,
+    repeats=5,
+    starts=5,
+    memory_runs=2_000,
+    acts=50,
+    experiment_users=100_000,
+    simulated=2_000,
+)
+QUICK = Size(
+    at_once=(1, 16), runs=50, repeats=2, starts=1, memory_runs=300, acts=10, experiment_users=10_000, simulated=500
+)
 
 type Part = Callable[[Path, Progress, Size], Awaitable[tuple[str, Any]]]
 
@@ -62,7 +77,21 @@ async def acts(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
     return tables.of_acts(found), asdict(found)
 
 
-PARTS: dict[str, Part] = {"comparison": comparison, "start": start, "memory": memory, "acts": acts}
+async def experiments(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
+    """Simulate experiments, and put one under load."""
+    progress.say(f"{size.simulated:,} experiments of each kind by dice")
+    simulated = await asyncio.to_thread(simulate, experiments=size.simulated)
+    loaded = await time_experiments(folder, progress, users=size.experiment_users)
+    return tables.of_experiments(simulated, loaded), {"simulation": asdict(simulated), "load": asdict(loaded)}
+
+
+PARTS: dict[str, Part] = {
+    "comparison": comparison,
+    "start": start,
+    "memory": memory,
+    "acts": acts,
+    "experiments": experiments,
+}
 
 
 async def run(names: list[str], size: Size) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from bench.acting import Acts
 from bench.comparing import SERVER, Comparison
+from bench.experimenting import Experimenting
 from bench.growing import Growth
+from bench.simulating import Simulation
 from bench.starting import Starts
 
 NAMES = {
@@ -62,6 +64,36 @@ def of_acts(acts: Acts) -> str:
     """Return latencies of real work."""
     rows = [[name, f"{p50:.1f}", f"{p99:.1f}"] for name, (p50, p99) in acts.rows().items()]
     return table(["one at a time", "p50 ms", "p99 ms"], rows)
+
+
+def of_experiments(simulated: Simulation, loaded: Experimenting) -> str:
+    """Return how far experiments can be believed, and what they cost."""
+    users = f"{simulated.users_per_variant:,} users per variant"
+    believed = [
+        ["A/A called at any of 20 looks, the interval shown", f"{simulated.false_positives:.1%}"],
+        ["the same, by a test made for one look", f"{simulated.false_positives_naive:.1%}"],
+        [f"A/B found in one look, {users}", f"{simulated.power:.1%}"],
+        ["the same in theory", f"{simulated.power_theory:.1%}"],
+        ["A/B found by the interval shown, as many users", f"{simulated.power_sequential:.1%}"],
+        ["the same with twice as many", f"{simulated.power_sequential_twice:.1%}"],
+        ["A/B called the wrong way round", f"{simulated.mistaken:.1%}"],
+    ]
+    cost = [
+        [f"{loaded.users:,} users assigned", f"{loaded.assign_seconds:.1f} s"],
+        [f"{loaded.exposures:,} exposures recorded", f"{loaded.expose_seconds:.1f} s"],
+        ["added up", f"{loaded.fold_seconds:.1f} s"],
+        ["a run's variants, the user known (p50, p99)", _both(loaded.known_ms)],
+        ["the same, read from the store", _both(loaded.read_ms)],
+        ["the same, the user new", _both(loaded.first_ms)],
+        ["results, the first of the process", f"{loaded.first_results_ms:.0f} ms"],
+        ["results, every other", f"{loaded.results_ms:.1f} ms"],
+    ]
+    heads = [f"{simulated.experiments:,} experiments of each kind", "share"]
+    return f"{table(heads, believed)}\n\n{table(['one experiment', 'time'], cost)}"
+
+
+def _both(pair: tuple[float, float]) -> str:
+    return f"{pair[0]:.3f} ms, {pair[1]:.3f} ms"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

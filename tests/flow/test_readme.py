@@ -3,34 +3,70 @@
 import asyncio
 import re
 import shutil
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.asking import refunds
-from tests.running import ROOT, Served
+from tests.networked import store_servers
+from tests.running import ROOT, Served, served, settings_for
 from tests.services import DemoServices
 
+CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="the tour uses curl")
+README = (ROOT / "README.md").read_text()
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the tour uses curl")
-async def test_the_tour_of_the_readme_works_as_it_is_written(
-    server: Served, demo: DemoServices, tmp_path: Path
-) -> None:
-    tour = "\n".join(re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL))
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+async def said(script: str, server: Served, demo: DemoServices, folder: Path) -> str:
+    """Run a script of the README against the server, and return what it prints."""
     script = (
-        tour.replace("localhost:8700", server.url.removeprefix("http://"))
+        script.replace("localhost:8700", server.url.removeprefix("http://"))
         .replace("localhost:8099", demo["cloudapp"].removeprefix("http://"))
-        .replace("/tmp/", f"{tmp_path}/")  # noqa: S108  # the tour's own scratch file
+        .replace("/tmp/", f"{folder}/")  # noqa: S108  # the tour's own scratch file
     )
     shell = await asyncio.create_subprocess_exec(
         "bash", "-euo", "pipefail", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    said, complained = (text.decode() for text in await shell.communicate())
+    told, complained = (text.decode() for text in await shell.communicate())
     assert (shell.returncode, complained) == (0, "")
+    return told
+
+
+@CURL
+async def test_the_tour_of_the_readme_works_as_it_is_written(
+    server: Served, demo: DemoServices, tmp_path: Path
+) -> None:
+    told = await said("\n".join(blocks(README)), server, demo, tmp_path)
     states = ("awaiting_approval", "approved", "rejected", "expired")
     for expected in ("Whiskers", *(f'"{state}"' for state in states), "event: done", "which pets are available?"):
-        assert expected in said
+        assert expected in told
     async with asyncio.timeout(10):
         while len(made := await refunds(demo["cloudapp"])) < 2:  # noqa: ASYNC110  # the run goes on by itself
             await asyncio.sleep(0.05)
     assert [refund["amount"] for refund in made] == [500, 40]
+
+
+@CURL
+@pytest.mark.parametrize("stores", ["embedded", "networked"])
+async def test_the_experiment_of_the_readme_goes_on_after_a_restart(
+    demo: DemoServices, tmp_path: Path, stores: str
+) -> None:
+    before, after = blocks(README.partition("## Experiments\n")[2].partition("\n## ")[0])
+    async with AsyncExitStack() as stack:
+        urls: dict[str, str] = {}
+        if stores == "networked":
+            urls = (await stack.enter_async_context(store_servers(tmp_path / "stores"))).settings()
+        settings = settings_for(tmp_path / "data", demo, **urls)
+        async with served(settings) as first:
+            begun = await said(before, first, demo, tmp_path)
+        async with served(settings) as second:
+            ended = await said(after, second, demo, tmp_path)
+    (name,) = set(re.findall(r'"variant_name": "(\w+)"', begun))
+    assert f'"variant_name": "{name}"' in ended
+    assert '"tracked": true' in begun
+    for expected in ('"winner": "calm"', '"total": 1.0', '"stopped": 1', '"supported": false'):
+        assert expected in ended
