@@ -17,6 +17,9 @@ type RunStatus = Literal["running", "awaiting_approval", "completed", "failed", 
 
 ACTIVE: tuple[RunStatus, ...] = ("running", "awaiting_approval")
 
+PAUSE_SECONDS, PAUSE_MAX_SECONDS = 0.5, 30.0
+"""The first and the longest pause before a run that was left in the middle is picked up once more."""
+
 
 class Run(Frozen):
     """The record of one run; its message and reply are a turn of the thread's transcript.
@@ -43,6 +46,14 @@ class Run(Frozen):
     error: dict[str, Any] | None = None
     cancel_requested: bool = False
     attributes: dict[str, Scalar] = Field(default_factory=dict)
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether its last attempt is long enough ago for another: a lost store must not use them all up.
+
+        The pause doubles with every attempt.
+        """
+        pause = min(PAUSE_SECONDS * 2.0 ** (self.attempt - 1), PAUSE_MAX_SECONDS)
+        return (now - self.updated_at).total_seconds() >= pause
 
     @property
     def requester(self) -> str:

@@ -35,9 +35,6 @@ MAX_ATTEMPTS = 50
 JOIN_SECONDS = 0.5
 """How often who joins a run that is under way elsewhere looks whether it waits for a service."""
 
-PAUSE_MAX_SECONDS = 30.0
-"""The longest pause before a run that was left in the middle is picked up once more; it doubles from half a second."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -181,13 +178,8 @@ class Orchestrations:
             if live and live.is_running:
                 if run.cancel_requested:
                     live.cancel()
-            else:
+            elif run.cancel_requested or run.is_due(self._clock()):
                 self._look_after(run.run_id)
-
-    def _is_due(self, run: Run) -> bool:
-        """Return whether a run's last attempt is long enough ago: a store that is lost must not use up its attempts."""
-        pause = min(0.5 * 2.0 ** (run.attempt - 1), PAUSE_MAX_SECONDS)
-        return (self._clock() - run.updated_at).total_seconds() >= pause
 
     def dismiss(self) -> None:
         """Let everybody go who reads a stream or waits for a decision: the server stops, and they may come back."""

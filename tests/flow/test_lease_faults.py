@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,17 @@ async def test_every_run_under_way_when_redis_is_killed_ends_once(server: RedisS
         await server.start()
         runs = [await ended(first, live.run.run_id, within=20) for live in lives]
     assert [run.reply and run.reply["reply"] for run in runs] == [f"You said: {n}" for n in range(40)]
+
+
+async def test_a_run_that_keeps_failing_waits_longer_before_each_attempt(server: RedisServer, tmp_path: Path) -> None:
+    async with replica(server.url, tmp_path, tends=False) as here:
+        here.model.may_answer.set()
+        often, once = (asked(name).run(now()) for name in ("often", "once"))
+        await here.records.add(often.model_copy(update={"attempt": 20}))
+        await here.records.add(once.model_copy(update={"updated_at": now() - timedelta(seconds=1)}))
+        await here.runs.recover()
+        assert (await ended(here, once.run_id)).status == "completed"
+        assert (await here.records.get(often.run_id)).attempt == 20
 
 
 async def test_a_second_replica_leaves_a_run_alone_that_is_alive(pair: tuple[Replica, Replica]) -> None:
