@@ -54,7 +54,7 @@ async def create_experiment(given: ExperimentIn, container: Opened, principal: C
 @router.get("", response_model=ExperimentsOut)
 async def list_experiments(given: Annotated[ExperimentsIn, Query()], container: Opened, principal: Caller) -> Response:
     """List experiments, newest first."""
-    principal.require("operator", "approver", "user")
+    principal.require("operator")
     statuses = [given.status] if given.status else []
     found = await container.trials.experiments.listed(statuses=statuses, before=given.before, limit=given.limit)
     last = found[-1].experiment_id if len(found) == given.limit else None
@@ -71,14 +71,14 @@ async def get_experiments_health(container: Opened, principal: Caller) -> Respon
 @router.get("/stats/summary", response_model=SummaryOut)
 async def summarize_experiments(container: Opened, principal: Caller) -> Response:
     """Return all experiments in a few figures."""
-    principal.require("operator", "approver", "user")
+    principal.require("operator")
     return JSONResponse(await container.trials.evidence.summary())
 
 
 @router.get("/{experiment_id}", response_model=ExperimentOut, responses=refusals(404))
 async def get_experiment(experiment_id: ExperimentId, container: Opened, principal: Caller) -> Response:
     """Return an experiment with its results per variant, and what they mean."""
-    principal.require("operator", "approver", "user")
+    principal.require("operator")
     experiment = await container.trials.experiments.get(experiment_id)
     return shown(experiment, results=await container.trials.evidence.of(experiment))
 

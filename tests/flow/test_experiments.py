@@ -285,9 +285,19 @@ async def test_users_ask_for_their_own_and_operators_write(tmp_path: Path, demo:
         other = await server.client.get(f"/experiments/{experiment_id}/variant/1?owner=oli")
         write = await server.client.post("/experiments", json=body())
         track = await converted(server.client, experiment_id, 1)
+        design = await server.client.get(f"/experiments/{experiment_id}")
+        report = await server.client.get(f"/experiments/{experiment_id}/report")
         server.client.headers["X-API-Key"] = "oli"
         named = await converted(server.client, experiment_id, 1, owner="uma")
-    assert [each.status_code for each in (own, other, write, track, named)] == [200, 403, 403, 200, 200]
+    assert [each.status_code for each in (own, other, write, track, design, report, named)] == [
+        200,
+        403,
+        403,
+        200,
+        403,
+        403,
+        200,
+    ]
 
 
 async def test_the_variants_of_a_user_do_not_change_by_being_asked_often(server: Served) -> None:
