@@ -18,6 +18,7 @@ from bench.comparing import Comparison, compare
 from bench.experimenting import time_experiments
 from bench.growing import watch_memory
 from bench.progress import Progress
+from bench.savers import compare_savers
 from bench.simulating import simulate
 from bench.starting import time_starts
 
@@ -34,6 +35,8 @@ class Size:
     acts: int
     experiment_users: int
     simulated: int
+    saver_runs: int
+    turns: tuple[int, ...]
 
 
 FULL = Size(
@@ -45,9 +48,20 @@ FULL = Size(
     acts=50,
     experiment_users=100_000,
     simulated=2_000,
+    saver_runs=100,
+    turns=(10, 100, 500),
 )
 QUICK = Size(
-    at_once=(1, 16), runs=50, repeats=2, starts=1, memory_runs=300, acts=10, experiment_users=10_000, simulated=500
+    at_once=(1, 16),
+    runs=50,
+    repeats=2,
+    starts=1,
+    memory_runs=300,
+    acts=10,
+    experiment_users=10_000,
+    simulated=500,
+    saver_runs=30,
+    turns=(10, 100, 500),
 )
 
 type Part = Callable[[Path, Progress, Size], Awaitable[tuple[str, Any]]]
@@ -85,12 +99,25 @@ async def experiments(folder: Path, progress: Progress, size: Size) -> tuple[str
     return tables.of_experiments(simulated, loaded), {"simulation": asdict(simulated), "load": asdict(loaded)}
 
 
+async def savers(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
+    """Compare where checkpoints go."""
+    found = await compare_savers(
+        folder, progress, at_once=(1, 32), runs=size.saver_runs, repeats=size.repeats, turns=size.turns
+    )
+    loads = [
+        {"graph": graph, "saver": saver, "at_once": many, **asdict(each)}
+        for (graph, saver, many), each in found.loads.items()
+    ]
+    return tables.of_savers(found), {**asdict(found), "loads": loads}
+
+
 PARTS: dict[str, Part] = {
     "comparison": comparison,
     "start": start,
     "memory": memory,
     "acts": acts,
     "experiments": experiments,
+    "savers": savers,
 }
 
 

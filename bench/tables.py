@@ -6,6 +6,7 @@ from bench.acting import Acts
 from bench.comparing import SERVER, Comparison
 from bench.experimenting import Experimenting
 from bench.growing import Growth
+from bench.savers import GRAPHS, MEMORY, PACKAGE, PACKAGE_FILE, Saving
 from bench.simulating import Simulation
 from bench.starting import Starts
 
@@ -14,6 +15,14 @@ NAMES = {
     "memory": "graph, in memory",
     "SQLite": "graph, SQLite",
     SERVER: "server, SQLite, over HTTP",
+}
+SAVERS = {
+    "none": "none",
+    "memory": "in memory",
+    "redis": "Redis, ours",
+    "redis-json": "Redis, langgraph-checkpoint-redis",
+    "sqlite": "SQLite, ours",
+    "langgraph-sqlite": "SQLite, langgraph-checkpoint-sqlite",
 }
 MEGABYTE = 1_000_000
 
@@ -94,6 +103,45 @@ def of_experiments(simulated: Simulation, loaded: Experimenting) -> str:
 
 def _both(pair: tuple[float, float]) -> str:
     return f"{pair[0]:.3f} ms, {pair[1]:.3f} ms"
+
+
+def of_savers(saving: Saving) -> str:
+    """Return what each saver costs, and how a thread grows on it."""
+    loads = [
+        [
+            graph,
+            str(at_once),
+            SAVERS[saver],
+            f"{found.runs_per_second:.0f}",
+            *(f"{saving.ratio(graph, saver, at_once, to=to):.2f}" for to in (MEMORY, PACKAGE, PACKAGE_FILE)),
+            f"{found.p50_ms:.1f}",
+            f"{found.cpu_ms:.1f}",
+        ]
+        for graph in GRAPHS
+        for (of, saver, at_once), found in sorted(saving.loads.items(), key=lambda cell: cell[0][2])
+        if of == graph
+    ]
+    heads = ["graph", "at once", "checkpoints", "runs/s", "to memory", "to redis-json", "to package's SQLite"]
+    turns = list(next(iter(saving.grown.values())).turn_ms)
+    grown = [
+        [
+            SAVERS[saver],
+            *(f"{each:.1f}" for each in found.turn_ms.values()),
+            f"{found.turn_ms[turns[-1]] / found.turn_ms[turns[0]]:.2f}",
+            f"{found.stored_bytes / 1_000:.0f}",
+            f"{found.stored_bytes / found.said_bytes:.2f}",
+        ]
+        for saver, found in saving.grown.items()
+    ]
+    growing = ["a thread of our own graph", *(f"ms at turn {turn}" for turn in turns)]
+    note = f"A run of our own graph: {saving.checkpoints} checkpoints, {saving.trips} round trips to Redis, its look at"
+    return "\n\n".join(
+        [
+            table([*heads, "p50 ms", "CPU ms"], loads),
+            table([*growing, "last to first", "kB stored", "to what was said"], grown),
+            f"{note} the thread included.",
+        ]
+    )
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -114,9 +114,12 @@ class _Wire(asyncio.Protocol):
     def ask(self, request: bytes) -> asyncio.Future[Any]:
         """Return the answer to come."""
         answer: asyncio.Future[Any] = self._loop.create_future()
-        if not self._outgoing:
-            self._loop.call_soon(self._send)
-        self._outgoing.append(request)
+        if not self._waiting:
+            self._transport.write(request)  # nobody else is asking
+        else:
+            if not self._outgoing:
+                self._loop.call_soon(self._send)
+            self._outgoing.append(request)
         self._waiting.append((answer, time.monotonic()))
         if self._watch is None:
             self._watch = self._loop.call_later(self._answer_seconds, self._look)

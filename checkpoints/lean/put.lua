@@ -1,12 +1,34 @@
 -- Store what tasks wrote and the checkpoint that follows, or nothing where somebody else holds the lease: returns 0.
 -- Arguments: the lease's value; time to live in ms, and whether it runs while a human is asked; how many checkpoints
--- stay (empty: all); namespace; of the checkpoint (empty: none) its id, its parent, whether it begins something new, its
--- root's id, depth, references, the checkpoint itself; how many values, each with its reference; then for each task
--- the checkpoint it ran on, its id, whether it asks a human, what it wrote.
-local lease, ttl, ends, most, ns, id, parent, begins, root, depth = unpack(ARGV, 1, 10)
+-- stay (empty: all); namespace; and one text of texts, each behind its length: of the checkpoint (empty: none) its id,
+-- its parent, whether it begins something new, its root's id, depth, the checkpoint itself; how many references, and
+-- they; how many new values, each behind its reference; then for each task the checkpoint it ran on, its id, whether it
+-- asks a human, what it wrote. One argument, because each costs more than what is done with it.
+local lease, ttl, ends, most, ns, text = unpack(ARGV)
 if lease ~= '' and redis.call('GET', KEYS[3]) ~= lease then
     return 0
 end
+
+local at = 1
+
+local function following()
+    local part
+    part, at = struct.unpack('>I4c0', text, at)
+    return part
+end
+
+local function list(size)
+    local parts = {}
+    for nth = 1, size do
+        parts[nth] = following()
+    end
+    return parts
+end
+
+local id, parent, begins, root, depth, record = unpack(list(6))
+local refs = list(tonumber(following()))
+local values = list(2 * tonumber(following()))
+depth = tonumber(depth)
 
 local function promote(of)
     if redis.call('ZREM', order, place('s', ns, of)) == 1 then
@@ -16,19 +38,19 @@ end
 
 -- What a task wrote first stays, place by place; a special place (below 0) has what was written last.
 local function merged(old, new)
-    local at, known, frames = 1, {}, {}
-    for _, text in ipairs({old, new}) do
-        at = 1
-        while at <= #text do
-            local size, index = struct.unpack('>I4h', text, at)
-            local frame = string.sub(text, at, at + 5 + size)
+    local known, frames = {}, {}
+    for _, each in ipairs({old, new}) do
+        local from = 1
+        while from <= #each do
+            local size, index = struct.unpack('>I4h', each, from)
+            local frame = string.sub(each, from, from + 5 + size)
             if not known[index] then
                 frames[#frames + 1] = frame
                 known[index] = #frames
             elseif index < 0 then
                 frames[known[index]] = frame
             end
-            at = at + 6 + size
+            from = from + 6 + size
         end
     end
     return table.concat(frames)
@@ -76,31 +98,30 @@ local function seed_of(steps)
     return seed
 end
 
-local function put(record, values)
-    local old, refs, sets, fresh, names, used = head_of(ns, id), cmsgpack.unpack(ARGV[11]), {}, {}, {}, {}
-    for at = 1, #values, 2 do
-        fresh[values[at]] = true
-        sets[#sets + 1] = 'b\0' .. values[at]
-        sets[#sets + 1] = values[at + 1]
+local function put()
+    local old, sets, fresh, names, used = head_of(ns, id), {}, {}, {}, {}
+    for nth = 1, #values, 2 do
+        fresh[values[nth]] = true
+        sets[#sets + 1] = 'b\0' .. values[nth]
+        sets[#sets + 1] = values[nth + 1]
     end
-    for at, ref in ipairs(refs) do
-        names[at] = 'r\0' .. ref
+    for nth, ref in ipairs(refs) do
+        names[nth] = 'r\0' .. ref
     end
     names[#refs + 1] = 'd\0' .. ns
     local uses = hmget(names)
-    for at, ref in ipairs(refs) do
-        if uses[at] or fresh[ref] then
+    for nth, ref in ipairs(refs) do
+        if uses[nth] or fresh[ref] then
             used[#used + 1] = ref
-            sets[#sets + 1] = names[at]
-            sets[#sets + 1] = (uses[at] or 0) + 1
+            sets[#sets + 1] = names[nth]
+            sets[#sets + 1] = (uses[nth] or 0) + 1
         end
     end
-    local steps = tonumber(depth)
     sets[#sets + 1] = place('h', ns, id)
-    sets[#sets + 1] = cmsgpack.pack({parent, used, steps, seed_of(steps)})
+    sets[#sets + 1] = cmsgpack.pack({parent, used, depth, seed_of(depth)})
     sets[#sets + 1] = place('c', ns, id)
     sets[#sets + 1] = record
-    if steps > 0 then
+    if depth > 0 then
         sets[#sets + 1] = 'd\0' .. ns
         sets[#sets + 1] = 1
     end
@@ -114,22 +135,17 @@ local function put(record, values)
     if root ~= '' then
         redis.call('ZADD', order, 0, 'x\0' .. root .. '\0' .. ns .. '\0' .. id)
     end
-    return steps > 0 or uses[#names]
+    return depth > 0 or uses[#names]
 end
 
-local many = tonumber(ARGV[13])
-for at = 14 + 2 * many, #ARGV, 4 do
-    write(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+while at <= #text do
+    write(unpack(list(4)))
 end
 if id ~= '' then
-    local values = {}
-    for at = 14, 13 + 2 * many do
-        values[#values + 1] = ARGV[at]
-    end
     if begins ~= '' and parent ~= '' then
         promote(parent)
     end
-    local by_seed = put(ARGV[12], values)
+    local by_seed = put()
     if ns == '' then
         redis.call('HDEL', data, 'i')
     end

@@ -1,12 +1,12 @@
 """Checkpoints in a plain Redis or Valkey: two keys per thread, one script per step."""
 
+import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import ormsgpack
 from redis.exceptions import RedisError, ResponseError
 
 from checkpoints.lean.line import Line, Script
@@ -16,7 +16,8 @@ from checkpoints.locks import Lease, lapsed, writing_lease
 from domain.errors import StoreUnavailable
 
 PREFIX = "checkpoints:"
-NO_CHECKPOINT = ("", "", "", "", 0, "", "", 0)
+NO_CHECKPOINT = ("", "", "", "", "0", "", "0", "0")
+LENGTH = struct.Struct(">I")
 FOUND_AT_ONCE = 500
 
 
@@ -38,17 +39,17 @@ class RedisShelf:
     async def store(self, place: Place, lease: Lease | None, kept: Kept | None, written: Sequence[Written]) -> None:
         """See `Shelf`."""
         most = "" if self._care.kept is None else self._care.kept
-        arguments: list[Argument] = [*self._life, most, place.ns]
+        texts: list[bytes | str] = []
         if kept:
-            arguments += (kept.place.id, kept.parent, "1"[: kept.begins], kept.root, kept.depth)
-            arguments += (ormsgpack.packb(kept.references), kept.record, len(kept.values))
+            texts += (kept.place.id, kept.parent, "1"[: kept.begins], kept.root, str(kept.depth), kept.record)
+            texts += (str(len(kept.references)), *kept.references, str(len(kept.values)))
             for pair in kept.values:
-                arguments += pair
+                texts += pair
         else:
-            arguments += NO_CHECKPOINT
+            texts += NO_CHECKPOINT
         for each in written:
-            arguments += (place.id, each.task, "1"[: each.asks], each.frames)
-        await self._fenced("put", place.thread, lease, arguments)
+            texts += (place.id, each.task, "1"[: each.asks], each.frames)
+        await self._fenced("put", place.thread, lease, [*self._life, most, place.ns, _joined(texts)])
 
     async def one(self, place: Place) -> Found | None:
         """See `Shelf`."""
@@ -122,6 +123,15 @@ def answering(lease: Lease | None) -> Iterator[None]:
         refuses = isinstance(error, ResponseError)
         done = "refuses what they need; see its log and its access rules" if refuses else "does not answer"
         raise StoreUnavailable(f"The checkpoints' Redis {done}.") from error
+
+
+def _joined(texts: Sequence[bytes | str]) -> bytes:
+    """Return texts as one, each behind its length: put.lua takes it apart."""
+    parts: list[bytes] = []
+    for text in texts:
+        each = text if isinstance(text, bytes) else text.encode()
+        parts += (LENGTH.pack(len(each)), each)
+    return b"".join(parts)
 
 
 def _keys(thread: str) -> list[Argument]:
