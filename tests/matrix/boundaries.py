@@ -190,8 +190,11 @@ def _answer(frame: FrameType) -> str:
 
 
 def _redis(frame: FrameType, command: str) -> str:
-    is_looking = any(each in ("renew", "listen", "ping") for _, each in _givers(frame))
-    return "" if is_looking else f"redis {command}"
+    givers = list(_givers(frame))
+    if any(each in ("renew", "listen", "ping", "open_container") for _, each in givers):
+        return ""
+    is_checkpoint = any(module == "checkpoints/saver" for module, _ in givers)
+    return f"checkpoint.redis {command}" if is_checkpoint else f"redis {command}"
 
 
 def _givers(frame: FrameType | None) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import yaml
@@ -17,7 +18,7 @@ from tests.downstream_document import services_file
 from tests.downstream_simulator import Downstream
 from tests.downstream_truth import Kind
 from tests.matrix.checker import violations
-from tests.matrix.history import History, read_records
+from tests.matrix.history import Acknowledged, History, read_records
 from tests.matrix.lives import PATIENCE_SECONDS, Lives, Passed, Plan, lives
 from tests.matrix.nursery import Nursery
 from tests.matrix.scenarios import SCENARIOS, Talk
@@ -25,6 +26,9 @@ from tests.networked import Servers
 
 PATIENT, IMPATIENT = 15.0, 1.0
 """How many seconds the server waits for the simulated service; impatient where that is slow on purpose."""
+
+POLICIES = {"expire": {"seconds": 1}, "quorum": {"quorum": 2}}
+"""What the policy says otherwise, by scenario."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,18 @@ class Case:
         mode: How the service treats a repeated request, see `tests.downstream_simulator`.
         fault: What befalls the first write at the service.
         plans: What befalls the server's lives.
+        patient: Whether the server waits long enough for a service that is slow on purpose.
         outside: The server is killed from outside as soon as this happened at the service.
+        store: Whose server is killed, and started again, when the first life tells that it is at its point.
     """
 
     scenario: str
     mode: str
     fault: str = "none"
     plans: tuple[Plan, ...] = ()
+    patient: bool = False
     outside: Kind | None = None
+    store: Literal["redis", "mongo"] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,19 +90,37 @@ class Ground:
         folder = self.folder / realm
         folder.mkdir(parents=True)
         environment = self.settings(folder, realm, case)
-        async with lives(self.nursery, folder, environment, case.plans) as server:
+        async with self._listening(case, folder), lives(self.nursery, folder, environment, case.plans) as server:
             return await self._lived(case, server, realm, environment)
+
+    @asynccontextmanager
+    async def _listening(self, case: Case, folder: Path) -> AsyncIterator[None]:
+        """Kill the store's server, and start it again, whenever a life tells that it is at its point."""
+
+        async def told(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert self.servers
+            store = self.servers.redis if case.store == "redis" else self.servers.mongo
+            await store.kill()
+            await store.start()
+            writer.write(b".")
+            writer.close()
+
+        if case.store is None:
+            yield
+        else:
+            async with await asyncio.start_unix_server(told, folder / "tell.sock"):
+                yield
 
     def settings(self, folder: Path, realm: str, case: Case) -> dict[str, str]:
         """Return a server's environment for a case, its files written."""
         url = self.downstream.url(realm, case.mode, case.fault)
-        is_slow = case.fault.startswith("slow")
-        timeout, settled = (IMPATIENT, 4 * IMPATIENT) if is_slow else (PATIENT, 0.2)
+        too_slow = case.fault.startswith("slow") and not case.patient
+        timeout, settled = (IMPATIENT, 4 * IMPATIENT) if too_slow else (PATIENT, 0.2)
         stores = self.servers.environment() if self.servers else {}
         return {
             "DATA_DIR": str(folder / "data"),
             "SERVICES_FILE": str(services_file(folder, url, timeout_seconds=timeout, settled_after=settled)),
-            "POLICY_FILE": str(policy_file(folder, seconds=1 if case.scenario == "expire" else 3600)),
+            "POLICY_FILE": str(policy_file(folder, **POLICIES.get(case.scenario, {}))),
             "LOG_LEVEL": "WARNING",
             "LEASE_SECONDS": str(self.lease_seconds),
             "ACTION_RESOLVE_SECONDS": "5",
@@ -115,18 +141,35 @@ class Ground:
             at_rest = False
         lived = zip(case.plans, server.passed, strict=False)
         hits = [notes for plan, notes in lived if plan.deed != "note"]
-        async with self._opened(server.folder, environment) as database:
-            records = await read_records(database)
-        history = History(
-            mode=case.mode,
-            was_sending=case.fault != "none" or any(each.sending for notes in hits for each in notes),
-            acknowledged=tuple(talk.acknowledged),
-            effects=tuple(self.downstream.events(realm)),
-            at_rest=at_rest,
-            **records,
+        was_sending = case.fault != "none" or any(each.sending for notes in hits for each in notes)
+        history = await self.history(
+            case, realm, environment, talk.acknowledged, was_sending=was_sending, at_rest=at_rest
         )
         reached = sum(bool(notes) for notes in hits) == sum(plan.deed != "note" for plan in case.plans)
         return Outcome(case, history, violations(history), server.passed, reached)
+
+    async def history(
+        self,
+        case: Case,
+        realm: str,
+        environment: dict[str, str],
+        acknowledged: list[Acknowledged],
+        *,
+        was_sending: bool = False,
+        at_rest: bool,
+    ) -> History:
+        """Return what is left when every server is closed."""
+        async with self._opened(environment) as database:
+            records = await read_records(database)
+        effects = tuple(self.downstream.events(realm))
+        return History(
+            mode=case.mode,
+            was_sending=was_sending,
+            at_rest=at_rest,
+            acknowledged=tuple(acknowledged),
+            effects=effects,
+            **records,
+        )
 
     async def _killed(self, server: Lives, realm: str, when: Kind) -> None:
         await self.downstream.happened(realm, when)
@@ -134,9 +177,9 @@ class Ground:
         server.child.send(signal.SIGKILL)
 
     @asynccontextmanager
-    async def _opened(self, folder: Path, environment: dict[str, str]) -> AsyncIterator[Database]:
+    async def _opened(self, environment: dict[str, str]) -> AsyncIterator[Database]:
         if self.servers is None:
-            async with open_documents(folder / "data" / "documents.sqlite") as database:
+            async with open_documents(Path(environment["DATA_DIR"]) / "documents.sqlite") as database:
                 yield database
         else:
             name = environment["MONGODB_DATABASE"]
@@ -144,7 +187,7 @@ class Ground:
                 yield opened
 
 
-def policy_file(folder: Path, *, seconds: int) -> Path:
+def policy_file(folder: Path, *, seconds: int = 3600, quorum: int = 1) -> Path:
     """Write the policy of a case, under which every refund asks, and return its path."""
     rules = [
         {"name": "reads-run", "when": {"effect": "read"}, "then": "run"},
@@ -154,6 +197,7 @@ def policy_file(folder: Path, *, seconds: int) -> Path:
             "then": "ask",
             "approval_type": "financial",
             "expires_in_seconds": seconds,
+            "quorum": quorum,
         },
     ]
     path = folder / "policy.yaml"

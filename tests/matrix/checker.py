@@ -11,6 +11,9 @@ type Rule = Callable[[History], Iterator[str]]
 
 NEVER = ("rejected", "expired", "cancelled", "superseded", "execution_expired")
 OVER = (*NEVER, "executed", "failed", "unknown")
+TURNED_OUT = {"executed": "happened", "failed": "did_not_happen"}
+"""What a state is called that an unknown outcome turned out to be."""
+
 KEY_DIGEST = 32
 """How much of an action's digest stands at the end of its idempotency key; `nodes.act` agrees."""
 
@@ -177,7 +180,6 @@ def _is_logged(history: History, asked: Asked, what: str) -> bool:
 
 
 def _is_finished(history: History, asked: Asked) -> bool:
-    return any(
-        (each.event, each.request_id, each.outcome) == ("action.finished", asked.request_id, asked.state)
-        for each in history.audit
-    )
+    """Return whether the log holds what came of an action: as it was sent, or as it turned out afterwards."""
+    told = ("action.finished", asked.state), ("action.reconciled", TURNED_OUT.get(asked.state, ""))
+    return any(each.request_id == asked.request_id and (each.event, each.outcome) in told for each in history.audit)

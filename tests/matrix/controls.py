@@ -19,7 +19,7 @@ async def naive_graph(ground: Ground) -> Cell:
     return Cell(
         part="control: asks and acts in one node",
         column="neither",
-        what=f"doubled at {len(doubled)} of {len(points)} points: {', '.join(point for point, _ in doubled)}",
+        what=f"killed at each of {len(points)} points, twice at {len(doubled)}",
         wrong=tuple(sentence for _, sentence in doubled),
         must_fail=True,
     )

@@ -63,10 +63,12 @@ class Lives:
     folder: Path
     environment: Mapping[str, str]
     plans: Sequence[Plan] = ()
+    program: str = "server"
     passed: list[list[Passed]] = field(default_factory=list)
     port: int = field(default_factory=free_port)
     child: Child | None = None
     lived: int = 0
+    _reviving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def url(self) -> str:
@@ -79,9 +81,8 @@ class Lives:
             plan = self._plan()
             self.lived += 1
             environment = {**self.environment, "PORT": str(self.port)}
-            order = Order(
-                str(self.folder), environment, deed=plan.deed if plan else None, point=plan.point if plan else ""
-            )
+            deed, point = (plan.deed, plan.point) if plan else (None, "")
+            order = Order(str(self.folder), environment, self.program, deed, point)
             self.child = await self.nursery.fork(order)
             if await self._listens(self.child):
                 return
@@ -90,15 +91,17 @@ class Lives:
 
     async def call(self, method: str, path: str, body: object = None) -> httpx2.Response:
         """Ask once; raises `Unreachable` where the server dies over it, having started its next life."""
+        life = self.lived
         if self.child is None or self.child.ended.is_set():
-            await self._revive()
+            await self._revive(life)
+            life = self.lived
         try:
             async with httpx2.AsyncClient(
                 base_url=self.url, timeout=PATIENCE_SECONDS, trust_env=False, verify=NO_TLS
             ) as client:
                 return await client.request(method, path, json=body)
         except httpx2.TransportError as error:
-            await self._revive()
+            await self._revive(life)
             raise Unreachable from error
 
     async def insist(self, method: str, path: str, body: object = None) -> httpx2.Response:
@@ -116,7 +119,7 @@ class Lives:
         """Stop the server in good order, in a life that ends in no other way; return whether it ended by itself."""
         while True:
             if self.child is None or self.child.ended.is_set():
-                await self._revive()
+                await self._revive(self.lived)
             assert self.child
             in_order = await self.child.end()
             self._note()
@@ -133,12 +136,16 @@ class Lives:
         plan = self.plans[self.lived - 1] if self.lived <= len(self.plans) else None
         return plan is not None and plan.deed == "kill" and bool(self.passed[-1])
 
-    async def _revive(self) -> None:
-        assert self.child
-        async with asyncio.timeout(5):
-            await self.child.ended.wait()
-        self._note()
-        await self.start()
+    async def _revive(self, life: int) -> None:
+        """Start the life after this one, unless somebody else has."""
+        async with self._reviving:
+            if self.lived != life:
+                return
+            assert self.child
+            async with asyncio.timeout(5):
+                await self.child.ended.wait()
+            self._note()
+            await self.start()
 
     async def _listens(self, child: Child) -> bool:
         """Wait until a process takes connections; return False where it ends before that."""
@@ -160,10 +167,16 @@ class Lives:
 
 @asynccontextmanager
 async def lives(
-    nursery: Nursery, folder: Path, environment: Mapping[str, str], plans: Sequence[Plan] = ()
+    nursery: Nursery,
+    folder: Path,
+    environment: Mapping[str, str],
+    plans: Sequence[Plan] = (),
+    *,
+    program: str = "server",
 ) -> AsyncIterator[Lives]:
     """Start a server's first life; whatever happens, the last is over afterwards."""
-    server = Lives(nursery, folder, environment, plans)
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # as quick as it gets
+    server = Lives(nursery, folder, environment, plans, program)
     try:
         await server.start()
         yield server

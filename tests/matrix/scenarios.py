@@ -46,18 +46,20 @@ class Talk:
     async def until(self, run_id: str, *statuses: str) -> dict[str, Any]:
         """Wait until a run has one of these statuses, or has ended, and return it."""
         while True:
-            run = body_of(await self.server.insist("GET", f"/orchestrations/{run_id}"))
+            answer = await self.server.insist("GET", f"/orchestrations/{run_id}")
+            assert answer.status_code == 200, answer.text
+            run = body_of(answer)
             if run["status"] in (*statuses, *ENDED):
                 return run
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def decide(self, request: dict[str, Any], *, approved: bool, approver_id: int = APPROVER) -> int:
+    async def decide(self, request: dict[str, Any], *, approved: bool, approver_id: int = APPROVER, **more: Any) -> int:
         """Decide a request until the server answers; return the answer's status."""
-        verdict = {"approved": approved, "approver_id": approver_id}
+        verdict = {"approved": approved, "approver_id": approver_id, "digest": request["action"]["digest"], **more}
         path = f"/approvals/pending/{request['request_id']}/decide"
         answer = await self.server.insist("POST", path, verdict)
         if answer.status_code == 200:
-            digest = request["action"]["digest"]
+            digest = body_of(answer)["action"]["digest"]
             self.acknowledged.append(Acknowledged(request["request_id"], approver_id, approved, digest))
         return answer.status_code
 
@@ -114,4 +116,23 @@ async def resume(talk: Talk) -> None:
     await talk.until(run_id)
 
 
-SCENARIOS: dict[str, Scenario] = {each.__name__: each for each in (approve, reject, both, cancel, expire, resume)}
+async def quorum(talk: Talk) -> None:
+    """One action that two people have to approve."""
+    run_id = await talk.ask(ONE)
+    for request in await talk.waiting(run_id):
+        for approver_id in (1, 2):
+            await talk.decide(request, approved=True, approver_id=approver_id)
+    await talk.until(run_id)
+
+
+async def edit(talk: Talk) -> None:
+    """One action, approved with other arguments than were proposed."""
+    run_id = await talk.ask(ONE)
+    for request in await talk.waiting(run_id):
+        await talk.decide(request, approved=True, edited_arguments={"order_id": 7, "amount": 3})
+    await talk.until(run_id)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    each.__name__: each for each in (approve, reject, both, cancel, expire, resume, quorum, edit)
+}

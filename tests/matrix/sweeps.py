@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.downstream_simulator import FAULTS, MODES
 from tests.matrix.boundaries import READS
@@ -13,9 +13,9 @@ from tests.matrix.scenarios import SCENARIOS
 NOTE = (Plan("note"),)
 
 SHORT = re.compile(
-    r"(before|after) (act: (?!.*find_one$).*|go_on: runs.find_one_and_update|decide_approval: .*update)"
+    r"(before|after) (act: (?!.*find_one$).*|go_on: runs.find_one_and_update|decide: .*update)"
     r"|(before|after) checkpoint.aput_writes results"
-    r"|after (answer POST .*/decide|audit: .*|leave: .*)"
+    r"|after (answer POST .*/decide|audit: .*|recorded: .*)"
 )
 """What the short form picks: claim, send, response, ledger commit, resume, and the audit log."""
 
@@ -40,21 +40,23 @@ class Sweep:
         """Yield a case for every point that the dry one came by."""
         *before, _ = self.dry.plans
         for point in sorted({each.point for each in seen.passed[len(before)] if self.picks(each)}):
-            yield Case(
-                self.dry.scenario, self.dry.mode, self.dry.fault, (*before, Plan("kill", point)), self.dry.outside
-            )
+            yield replace(self.dry, plans=(*before, Plan("kill", point)))
 
 
-def full() -> Iterator[Sweep]:
-    """Yield everything: all points where one action is approved, all writes elsewhere, all of recovery's acts."""
+def full(*, networked: bool) -> Iterator[Sweep]:
+    """Yield all points where one action is approved, and whatever other scenarios and a recovery add to them.
+
+    Networked, where every Redis command is a point of its own, all points are tried in the mode that forgives least.
+    """
     for mode in MODES:
-        yield Sweep("killed once", Case("approve", mode, plans=NOTE), lambda _: True)
+        picks = is_short if networked and mode != "neither" else is_any
+        yield Sweep("killed once", Case("approve", mode, plans=NOTE), picks)
     for scenario in SCENARIOS:
         if scenario != "approve":
-            yield Sweep("killed once", Case(scenario, "dedupes", plans=NOTE), is_write)
+            yield Sweep(f"killed once, {scenario}", Case(scenario, "dedupes", plans=NOTE), is_done)
     for mode in MODES:
         for first in TWICE:
-            yield Sweep("killed twice", Case("approve", mode, plans=(Plan("kill", first), *NOTE)), is_write)
+            yield Sweep("killed again in recovery", Case("approve", mode, plans=(Plan("kill", first), *NOTE)), is_done)
 
 
 def short() -> Iterator[Sweep]:
@@ -73,9 +75,23 @@ def faults() -> Iterator[Case]:
         yield Case("approve", mode, "hold_after-1", outside="effect")
 
 
+def is_any(_: Passed) -> bool:
+    """Return True."""
+    return True
+
+
 def is_write(passed: Passed) -> bool:
     """Return whether a point belongs to something that changes the world, or tells it."""
     return re.sub(r" \(\d+\)$", "", passed.point).rpartition(".")[2] not in READS
+
+
+def is_done(passed: Passed) -> bool:
+    """Return whether a point follows on something that changed the world, besides checkpoints and leases."""
+    return (
+        is_write(passed)
+        and passed.point.startswith("after ")
+        and not any(each in passed.point for each in ("checkpoint.", "redis "))
+    )
 
 
 def is_short(passed: Passed) -> bool:

@@ -1,5 +1,6 @@
 """The matrix as people read it: one row per kind of cell, and every cell that is not green."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ class Cell:
     must_fail: bool = False
     reached: bool = True
     ended: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """What the checker says, without the ids that differ from run to run."""
+        said = dict.fromkeys(re.sub(r"\b(apr|run|act)_[0-9a-f]+", "an action", each) for each in self.wrong)
+        return "; ".join(said)
 
     @property
     def is_green(self) -> bool:

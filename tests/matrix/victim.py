@@ -6,19 +6,35 @@ saves the seconds that imports take. When the input ends, or this process dies, 
 """
 
 import ctypes
+import importlib
 import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from checkpoints.locks import Lease, Leases
 from tests.matrix.boundaries import Boundaries, Point
 
 DIE_WITH_PARENT = 1
 """`PR_SET_PDEATHSIG` of prctl(2)."""
+
+EAGER = (
+    "server",
+    "tools.arguments",
+    "jsonschema",
+    "pymongo",
+    "checkpoints.mongo",
+    "checkpoints.redis_saver",
+    "checkpoints.redis_locks",
+    "checkpoints.circuits.script",
+    "tests.matrix.naive",
+)
 
 type Deed = Literal["note", "kill", "stop", "tell"]
 
@@ -106,18 +122,32 @@ def become(order: Order) -> None:
 
 def run(program: str) -> int:
     """Run a program by its name and return its exit code."""
+    import boot.stores
     import server
     from tests.matrix import naive
 
-    return {"server": server.main, "naive": naive.main}[program]()
+    if program == "unlocked":
+        boot.stores._own_locks = unlocked
+        boot.stores._Redis._locks = unlocked  # type: ignore[method-assign,assignment]  # a negative control
+    return {"server": server.main, "unlocked": server.main, "naive": naive.main}[program]()
+
+
+@asynccontextmanager
+async def unlocked(_: object = None) -> AsyncIterator[Leases]:
+    """Open leases that everybody holds at once: the negative control without the lock."""
+
+    class Unlocked:
+        @asynccontextmanager
+        async def hold(self, name: str, *, wait_seconds: float | None) -> AsyncIterator[Lease]:
+            yield Lease(name, number=1)
+
+    yield Unlocked()
 
 
 def import_everything() -> None:
     """Import what a server imports in its first second, also what it imports late."""
-    import jsonschema  # noqa: F401
-    import pymongo  # noqa: F401
-
-    import tools.arguments  # noqa: F401
+    for name in EAGER:
+        importlib.import_module(name)
 
 
 if __name__ == "__main__":
