@@ -123,7 +123,7 @@ class Lives:
             assert self.child
             in_order = await self.child.end()
             self._note()
-            if not self._was_killed():
+            if not self._was_disturbed():
                 return in_order
             await self.start()
 
@@ -131,10 +131,10 @@ class Lives:
         """Return what befalls the next life."""
         return self.plans[self.lived] if self.lived < len(self.plans) else None
 
-    def _was_killed(self) -> bool:
-        """Return whether the life that is over met its point: killing it was what ended it."""
+    def _was_disturbed(self) -> bool:
+        """Return whether the life that is over met its point: it may not have ended as it should."""
         plan = self.plans[self.lived - 1] if self.lived <= len(self.plans) else None
-        return plan is not None and plan.deed == "kill" and bool(self.passed[-1])
+        return plan is not None and plan.deed in ("kill", "tell") and bool(self.passed[-1])
 
     async def _revive(self, life: int) -> None:
         """Start the life after this one, unless somebody else has."""
