@@ -19,6 +19,9 @@ from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 from checkpoints.documents import EmbeddedCollection
 from checkpoints.embedded.cursor import EmbeddedCursor
+from checkpoints.lean.redis_shelf import RedisShelf
+from checkpoints.lean.saver import LeanSaver
+from checkpoints.lean.sqlite_shelf import SqliteShelf
 from checkpoints.saver import FencedSaver
 from graph.execution import Execution
 from tests.matrix import naive
@@ -127,6 +130,9 @@ def _watched() -> Iterator[tuple[CodeType, Naming]]:
     yield EmbeddedCursor._found.__code__, lambda frame: f"{frame.f_locals['self']._name}.find"
     for method in ("aput", "aput_writes", "aget_tuple"):
         yield getattr(FencedSaver, method).__code__, _checkpoint
+        yield getattr(LeanSaver, method).__code__, _checkpoint
+    for shelf in (SqliteShelf, RedisShelf):
+        yield shelf.store.__code__, _stored
     yield PooledClient._send.__code__, lambda frame: _asked("send", frame.f_locals["call"].method, frame)
     yield (
         inspect.unwrap(Transport.handle_async_request).__code__,
@@ -177,6 +183,13 @@ def _checkpoint(frame: FrameType) -> str:
     return "checkpoint.aget_tuple"
 
 
+def _stored(frame: FrameType) -> str:
+    """Name what goes to the disk in one step: a checkpoint with what was written before it, or what was written."""
+    if ("checkpoints/probe", "check_saver") in _givers(frame):
+        return ""
+    return "checkpoint.store step" if frame.f_locals["kept"] else "checkpoint.store writes"
+
+
 def _asked(what: str, method: str, frame: FrameType) -> str:
     """Name a question to a service; documents and health are asked for by nobody's action."""
     return f"{what} {method}".strip() if any(module == "nodes/act" for module, _ in _givers(frame)) else ""
@@ -193,7 +206,7 @@ def _redis(frame: FrameType, command: str) -> str:
     givers = list(_givers(frame))
     if any(each in ("renew", "listen", "ping", "open_container") for _, each in givers):
         return ""
-    is_checkpoint = any(module == "checkpoints/saver" for module, _ in givers)
+    is_checkpoint = any(module.startswith(("checkpoints/saver", "checkpoints/lean")) for module, _ in givers)
     return f"checkpoint.redis {command}" if is_checkpoint else f"redis {command}"
 
 

@@ -26,7 +26,7 @@ def store_cases(passed: Sequence[Passed]) -> Iterator[Case]:
     """Yield a case for each store and each point at which the server changes something in it."""
     points = sorted({each.point for each in passed if is_write(each)})
     for point in points:
-        if "checkpoint.aput" in point or re.search(r"(act|go_on|pick_up|attempt): redis", point):
+        if "checkpoint.store" in point or re.search(r"(act|go_on|pick_up|attempt): redis", point):
             yield Case("approve", "neither", plans=(Plan("tell", point),), store="redis")
         elif re.search(r"\w+: \w+\.\w+", point):
             yield Case("approve", "neither", plans=(Plan("tell", point),), store="mongo")
