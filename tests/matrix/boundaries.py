@@ -161,7 +161,7 @@ def _networked() -> Iterator[tuple[CodeType, Naming]]:
 
     for method in (READS | WRITES) - {"find", "aget_tuple"}:
         yield getattr(MongoCollection, method).__code__, _command(lambda this: this._collection.name)
-    yield MongoCursor.to_list.__code__, lambda frame: f"{frame.f_locals['self']._cursor.collection.name}.find"
+    yield MongoCursor.to_list.__code__, lambda frame: f"{frame.f_locals['self']._cursor._collection.name}.find"
     yield Redis.execute_command.__code__, lambda frame: _redis(frame, frame.f_locals["args"][0])
     yield Pipeline.execute.__code__, lambda frame: _redis(frame, "pipeline")
 

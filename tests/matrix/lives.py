@@ -16,7 +16,7 @@ from tests.matrix.nursery import Child, Nursery
 from tests.matrix.victim import Deed, Order
 from tests.running import free_port
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 """How long everything together may take until a scenario has come to rest."""
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
