@@ -62,6 +62,7 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
         description=DESCRIPTION,
         lifespan=lifespan,
         longest_message=settings.max_message_chars,
+        metadata_keys=settings.metadata_keys,
     )
     larger = {"/rag/documents": max(settings.max_document_bytes + FORM_BYTES, settings.max_body_bytes)}
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes, larger=larger)

@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI reads off the routes, and the refusals that follow from what a route takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -46,9 +46,10 @@ class Documented(FastAPI):
 
     Args:
         longest_message: Characters of the longest message taken.
+        metadata_keys: What the metadata of documents may say.
     """
 
-    def __init__(self, *, longest_message: int, **given: Any) -> None:
+    def __init__(self, *, longest_message: int, metadata_keys: Iterable[str] = (), **given: Any) -> None:
         super().__init__(
             **given,
             docs_url=None,
@@ -57,6 +58,7 @@ class Documented(FastAPI):
             generate_unique_id_function=lambda each: each.name,
         )
         self._longest_message = longest_message
+        self._metadata_keys = sorted(metadata_keys)
 
     def openapi(self) -> Json:
         """Return the document; it is made once."""
@@ -72,6 +74,12 @@ class Documented(FastAPI):
         # Its route takes files, too, and reads the body itself.
         schemas["DocumentIn"] = DocumentIn.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schemas["DocumentIn"].pop("$defs", {})
+        for name in ("DocumentIn", "SearchIn"):
+            metadata = schemas[name]["properties"]["metadata"]
+            metadata.pop("$ref", None)
+            value = {"type": "string", "minLength": 1, "maxLength": 200}
+            metadata |= {"type": "object", "properties": dict.fromkeys(self._metadata_keys, value)}
+            metadata["additionalProperties"] = False
         schemas["MessageIn"]["properties"]["message"]["maxLength"] = self._longest_message
         document["components"]["securitySchemes"]["APIKeyHeader"] = KEY_HEADER
         for item in document["paths"].values():

@@ -21,22 +21,11 @@ from graph.knowledge.retrieval import Hit
 router = APIRouter(prefix="/rag", tags=["knowledge"])
 
 FIELDS = ("title", "source", "document_id", "metadata", "shared")
-UPLOAD = {
-    "type": "object",
-    "properties": {
-        "file": {"type": "string", "format": "binary", "description": "Text, Markdown, HTML or PDF"},
-        **{name: {"type": "string"} for name in FIELDS[:3]},
-        "metadata": {"type": "string", "description": "A JSON object of words"},
-        "shared": {"type": "string", "enum": ["true", "false"]},
-    },
-    "required": ["file"],
-}
 BODY = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/DocumentIn"}},
-            "multipart/form-data": {"schema": UPLOAD},
         },
     }
 }
@@ -72,12 +61,15 @@ async def add_document(
 ) -> Response:
     """Take a document into the knowledge base: as text, as an address, or as a file; the job tells how far it is.
 
-    The same content again changes nothing; another content under the same name becomes the next version, which is
-    found from one moment to the next.
+    A file comes as `multipart/form-data`: `file` is text, Markdown, HTML or PDF, the other members are fields beside
+    it, `metadata` as a JSON object. The same content again changes nothing; another content under the same name becomes
+    the next version, which is found from one moment to the next.
     """
     told, given = sent
     principal.require("operator" if told.shared else "user")
     _allow(told.metadata, container)
+    if told.text is not None and not told.text.strip():
+        raise InvalidInput("The text is blank.")
     job = await knowledge.jobs.submit(given.model_copy(update={"owner": principal.name}))
     return JSONResponse(_job(job), 202)
 
@@ -136,6 +128,8 @@ async def search_documents(
     """Search the caller's documents and the shared ones, as the agent does for every message."""
     principal.require("user", "approver")
     _allow(given.metadata, container)
+    if not given.query.strip():
+        raise InvalidInput("The query is blank.")
     answer = await knowledge.retrieval.find(
         given.query,
         owner=principal.name,
@@ -176,7 +170,7 @@ async def _uploaded(request: Request) -> tuple[shapes.DocumentIn, Given]:
     fields["shared"] = fields.get("shared") == "true"
     fields["metadata"] = _object(fields.get("metadata", "{}"))
     fields.setdefault("source", named[:1_000])
-    told = _checked(json.dumps({**fields, "text": ""}).encode())
+    told = _checked(json.dumps({**fields, "text": "in the file"}).encode())
     return told, _given(told, content, content_type=kind)
 
 
@@ -200,11 +194,10 @@ def _given(told: shapes.DocumentIn, content: bytes | None, *, content_type: str)
 
 
 def _allow(metadata: dict[str, str], container: Container) -> None:
-    allowed = {each.strip() for each in container.settings.rag_metadata_keys.split(",")}
+    allowed = container.settings.metadata_keys
     if unknown := metadata.keys() - allowed:
-        raise InvalidInput(
-            f"metadata has {', '.join(sorted(unknown))}; RAG_METADATA_KEYS allows {', '.join(sorted(allowed))}."
-        )
+        named = ", ".join(sorted(unknown))
+        raise InvalidInput(f"metadata has {named}; RAG_METADATA_KEYS allows {', '.join(sorted(allowed))}.")
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from api.shapes import Given, Limit, Name
+from api.shapes import Given, Limit, Name, whole
 from domain.knowledge import DocumentState, Fingerprint, JobKind, JobState
 
 type DocumentId = Annotated[str, Path(description="The `document_id` of an answer", max_length=128)]
@@ -16,6 +16,7 @@ type Value = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 type Metadata = Annotated[dict[Key, Value], Field(max_length=20)]
 
 LONGEST_QUERY = 4_000
+ADDRESS = r"^https?://[A-Za-z0-9.\[\]:-]+([/?#].*)?$"
 
 
 class DocumentIn(Given):
@@ -27,19 +28,23 @@ class DocumentIn(Given):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"text": "# Returns\n\nGoods may be sent back within 30 days.", "title": "Returns"}]
+            "examples": [{"text": "# Returns\n\nGoods may be sent back within 30 days.", "title": "Returns"}],
+            "oneOf": [
+                {"properties": {"text": {"type": "string"}, "url": {"type": "null"}}, "required": ["text"]},
+                {"properties": {"url": {"type": "string"}, "text": {"type": "null"}}, "required": ["url"]},
+            ],
         }
     )
 
-    text: str | None = Field(None, description="Text or Markdown")
+    text: str | None = Field(None, pattern=r"\S", description="Text or Markdown")
     url: str | None = Field(
-        None, max_length=2_000, description="Where it is fetched from; RAG_ALLOWED_HOSTS says whence"
+        None, max_length=2_000, pattern=ADDRESS, description="Where it is fetched from; RAG_ALLOWED_HOSTS says whence"
     )
     title: str = Field("", max_length=300)
     source: str = Field("", max_length=1_000, description="Where it comes from, such as a file's path")
     document_id: Name | None = None
     metadata: Metadata = Field(default_factory=dict, description="What search may filter by; RAG_METADATA_KEYS")
-    shared: bool = Field(False, description="Whether everybody finds it; takes an operator")
+    shared: bool = Field(False, strict=True, description="Whether everybody finds it; takes an operator")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -68,8 +73,10 @@ class SearchIn(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "How long may I send things back?"}]})
 
     query: str = Field(min_length=1, max_length=LONGEST_QUERY, pattern=r"\S")
-    top_k: int = Field(5, ge=1, le=50)
-    min_score: float | None = Field(None, ge=0, le=1, description="Least relevance; absent: this server's")
+    top_k: Annotated[int, Field(strict=True, ge=1, le=50), BeforeValidator(whole)] = 5
+    min_score: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(
+        None, description="Least relevance; absent: this server's"
+    )
     metadata: Metadata = Field(default_factory=dict, description="What a document's metadata must say")
     way: Literal["hybrid", "meaning", "words"] = "hybrid"
 

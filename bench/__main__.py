@@ -17,6 +17,9 @@ from bench.acting import time_acts
 from bench.comparing import Comparison, compare
 from bench.experimenting import time_experiments
 from bench.growing import watch_memory
+from bench.knowledge.judging import judge
+from bench.knowledge.scaling import grow
+from bench.knowledge.showing import of_judgement, of_retrieval
 from bench.progress import Progress
 from bench.savers import compare_savers
 from bench.simulating import simulate
@@ -37,6 +40,7 @@ class Size:
     simulated: int
     saver_runs: int
     turns: tuple[int, ...]
+    pieces: tuple[int, ...]
 
 
 FULL = Size(
@@ -50,6 +54,7 @@ FULL = Size(
     simulated=2_000,
     saver_runs=100,
     turns=(10, 100, 500),
+    pieces=(1_000, 100_000),
 )
 QUICK = Size(
     at_once=(1, 16),
@@ -62,6 +67,7 @@ QUICK = Size(
     simulated=500,
     saver_runs=30,
     turns=(10, 100, 500),
+    pieces=(1_000, 10_000),
 )
 
 type Part = Callable[[Path, Progress, Size], Awaitable[tuple[str, Any]]]
@@ -111,7 +117,15 @@ async def savers(folder: Path, progress: Progress, size: Size) -> tuple[str, Any
     return tables.of_savers(found), {**asdict(found), "loads": loads}
 
 
+async def knowledge(folder: Path, progress: Progress, size: Size) -> tuple[str, Any]:
+    """Judge retrieval, and watch its time grow."""
+    judged = await judge(folder / "judged", progress)
+    grown = await grow(folder / "grown", progress, sizes=size.pieces)
+    return f"{of_judgement(judged)}\n\n{of_retrieval(grown)}", {**asdict(judged), **asdict(grown)}
+
+
 PARTS: dict[str, Part] = {
+    "knowledge": knowledge,
     "comparison": comparison,
     "start": start,
     "memory": memory,

@@ -131,6 +131,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body taken")
     shutdown_grace_seconds: float = Field(5.0, ge=0, description="How long runs may finish when the server stops")
 
+    @property
+    def metadata_keys(self) -> frozenset[str]:
+        """What the metadata of documents may say."""
+        return frozenset(each.strip() for each in self.rag_metadata_keys.split(",") if each.strip())
+
     def variables(self) -> Mapping[str, str]:
         """Return what the services file may refer to: the environment, the `.env` file, and the URLs given here."""
         urls = {name.upper(): value for name, value in self if name.endswith("_url") and isinstance(value, str)}

@@ -24,6 +24,7 @@ class Documents:
     async def open(self) -> None:
         """Create the indexes."""
         await self._documents.create_index([("owner", 1), ("_id", 1)])
+        await self._documents.create_index([("owner", 1), ("digest", 1)])
         await self._documents.create_index("changed_at")
         await self._documents.create_index("deleted")
         await self._chunks.create_index([("document_id", 1), ("index", 1)])
@@ -59,9 +60,9 @@ class Documents:
         return [_document(entry) for entry in await self._documents.find(query).sort("_id", 1).limit(limit).to_list()]
 
     async def alike(self, owner: str, digest: str, *, shared: bool) -> Document | None:
-        """Return the owner's document whose current version has this content."""
+        """Return the owner's document that has this content, or is about to."""
         entry = await self._documents.find_one(
-            {"owner": owner, "digest": digest, "shared": shared, "deleted": False, "state": "ready"}
+            {"owner": owner, "digest": digest, "shared": shared, "deleted": False}, sort=[("_id", 1)]
         )
         return _document(entry) if entry else None
 

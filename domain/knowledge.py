@@ -69,7 +69,7 @@ class Document(Frozen):
 
     Args:
         source: Where it came from: an address, a file's name, or empty.
-        digest: sha256 of the bytes that its current version was read from.
+        digest: sha256 of the bytes that its current version was read from, or its first one is to be.
         version: The version that is searched; 0 before there is one.
         last_version: The newest version anybody has begun to write.
         chunks: Pieces of the current version.

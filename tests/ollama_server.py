@@ -12,6 +12,7 @@ import json
 import socket
 import struct
 import sys
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -114,6 +115,8 @@ class OllamaServer:
         tags: What the list of models is instead, if anything.
         tags_asked: How often it was asked for.
         connections: How many connections were ever opened.
+        dimension: How long its vectors are: of words, so that texts with the same words are alike.
+        may_embed: Waited for before vectors are given; `embedded` counts the requests for them.
     """
 
     script: Script
@@ -123,6 +126,9 @@ class OllamaServer:
     tags: Reply | None = None
     tags_asked: int = 0
     connections: int = 0
+    dimension: int = 64
+    may_embed: asyncio.Event | None = None
+    embedded: int = 0
     port: int = 0
     _server: asyncio.Server | None = None
     _open: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
@@ -198,11 +204,20 @@ class OllamaServer:
         if target == "/api/tags":
             self.tags_asked += 1
             return self.tags or raw({"models": [_listed(name) for name in self.models]})
+        if target == "/api/embed":
+            return self._embedding(json.loads(body))
         if target != "/api/chat":
             return fail(404, "404 page not found")
         self.requests.append(json.loads(body))
         self.heads.append(head)
         return self._reply(self.requests[-1], len(self.requests))
+
+    def _embedding(self, request: Request) -> Reply:
+        self.embedded += 1
+        if not {request["model"], f"{request['model']}:latest"} & set(self.models):
+            return fail(404, f"model '{request['model']}' not found")
+        vectors = [_vector(text, self.dimension) for text in request["input"]]
+        return Reply(({"model": request["model"], "embeddings": vectors},), gate=self.may_embed)
 
     def _reply(self, request: Request, count: int) -> Reply:
         if request["model"] not in self.models:
@@ -281,8 +296,24 @@ def _done(reason: str = "stop", prompt_tokens: int = 26, answer_tokens: int = 8)
     return {**_message(), "done": True, "done_reason": reason, **durations, **counts}
 
 
+def _vector(text: str, dimension: int) -> list[float]:
+    """Return the words of a text as a vector: a count for each, at a place that depends on it."""
+    vector = [0.001] * dimension
+    for word in text.lower().split():
+        vector[zlib.crc32(word.strip(".,:?!").encode()) % dimension] += 1.0
+    return vector
+
+
 def _listed(name: str) -> dict[str, Any]:
-    return {"name": name, "model": name, "modified_at": "2026-01-01T00:00:00Z", "size": 1_359_293_444, "details": {}}
+    digest = f"{zlib.crc32(name.encode()):064x}"
+    return {
+        "name": name,
+        "model": name,
+        "digest": digest,
+        "modified_at": "2026-01-01T00:00:00Z",
+        "size": 1_359_293_444,
+        "details": {},
+    }
 
 
 async def _forever() -> None:

@@ -14,13 +14,13 @@ import structlog
 from checkpoints.locks import Lease, Leases
 from domain.errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     ModelUnavailable,
     NotFound,
     StoreError,
     StoreUnavailable,
     ThreadBusy,
-    UnreadableDocument,
 )
 from domain.knowledge import Document, Given, Job, document_id_of
 from graph.knowledge.ingest import Ingest, is_same
@@ -45,20 +45,19 @@ class Jobs:
     tasks: asyncio.TaskGroup
     _ours: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
+    _naming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _rounds: int = field(default=0, init=False)
 
     async def submit(self, given: Given) -> Job:
         """Record what somebody wants ingested, and return the job that does it; one that is done if nothing changes.
 
-        Raises `InvalidInput` for an address that is not allowed, `UnreadableDocument` for nothing at all, and
-        `Conflict` where somebody else's document has the name.
+        Raises `Forbidden` for an address that is not allowed, `Conflict` where somebody else's document has the name.
         """
         if given.content is None:
             self.ingest.fetcher.check(given.url)
-        elif not given.content.strip():
-            raise UnreadableDocument("The document is empty.")
         digest = hashlib.sha256(given.content).hexdigest() if given.content is not None else ""
-        document = await self._target(given, digest)
+        async with self._naming:  # of two who bring the same at once, the second finds the first's
+            document = await self._target(given, digest)
         if given.content is not None and is_same(document, given, digest):
             return await self.ingest.ingests.add(self._job(document.document_id, given.owner, unchanged=True))
         job = await self.ingest.ingests.add(self._job(document.document_id, given.owner), given)
@@ -116,13 +115,13 @@ class Jobs:
         if known is None and given.document_id is None and digest:
             known = await self.ingest.documents.alike(given.owner, digest, shared=given.shared)
         if known is None:
-            known = await self.ingest.documents.add(self._new(given, document_id))
+            known = await self.ingest.documents.add(self._new(given, document_id, digest))
         if known.owner != given.owner or known.shared != given.shared:
             raise Conflict("Another document has this document_id.")
         await self.ingest.documents.set_state(known.document_id, "indexing")
         return known
 
-    def _new(self, given: Given, document_id: str) -> Document:
+    def _new(self, given: Given, document_id: str, digest: str) -> Document:
         now = self.ingest.clock()
         return Document(
             document_id=document_id,
@@ -131,6 +130,7 @@ class Jobs:
             title=given.title or given.source or given.url or document_id,
             source=given.source or given.url,
             metadata=given.metadata,
+            digest=digest,
             written_by=given.owner,
             created_at=now,
             updated_at=now,
@@ -171,7 +171,7 @@ class Jobs:
         try:
             done = await self.ingest.done(job)
             await self.ingest.ingests.leave(job, "done", at=self.ingest.clock(), step="done", **done)
-        except (InvalidInput, NotFound, Conflict, ModelUnavailable) as error:
+        except (InvalidInput, Forbidden, NotFound, Conflict, ModelUnavailable) as error:
             await self._failed(job, error.detail)
         except StoreUnavailable:
             raise

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import httpx2
 
-from domain.errors import ConfigurationError, InvalidInput, UnreadableDocument
+from domain.errors import ConfigurationError, Forbidden, UnreadableDocument
 from tools.transport import tls
 
 SECONDS = 30.0
@@ -42,19 +42,19 @@ class Fetcher:
     most_bytes: int = 10_000_000
 
     def check(self, url: str) -> httpx2.URL:
-        """Return an address that may be asked; raises `InvalidInput`."""
+        """Return an address that may be asked; raises `Forbidden`."""
         try:
             parsed = httpx2.URL(url)
         except httpx2.InvalidURL as error:
-            raise InvalidInput("The url is not an address.") from error
+            raise Forbidden("The url is not an address that documents are fetched from.") from error
         if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
-            raise InvalidInput("The url must begin with http:// or https://, name a host, and carry no password.")
+            raise Forbidden("The url must begin with http:// or https://, name a host, and carry no password.")
         if not self._allows(parsed):
-            raise InvalidInput(f"Documents are not fetched from {parsed.host}: RAG_ALLOWED_HOSTS does not name it.")
+            raise Forbidden(f"Documents are not fetched from {parsed.host[:100]}: RAG_ALLOWED_HOSTS does not name it.")
         return parsed
 
     async def fetch(self, url: str) -> Fetched:
-        """Return what is at an address; raises `InvalidInput` and `UnreadableDocument`."""
+        """Return what is at an address; raises `Forbidden` and `UnreadableDocument`."""
         try:
             async with asyncio.timeout(SECONDS):
                 return await self._fetched(url)
@@ -111,7 +111,7 @@ class Fetcher:
             raise UnreadableDocument(f"The host {url.host} has no address.") from error
         addresses = [ip_address(str(each[4][0]).partition("%")[0]) for each in found]
         if not addresses or not all(self._reaches(each) for each in addresses):
-            raise InvalidInput(f"The host {url.host} is at a private address; documents are fetched from public ones.")
+            raise Forbidden(f"The host {url.host} is at a private address; documents are fetched from public ones.")
         return addresses[0]
 
     def _reaches(self, address: Address) -> bool:

@@ -70,8 +70,11 @@ class Vectors:
                 await self._call(partial(self._client.delete_collection, name))
 
     async def close(self) -> None:
-        """Let go of the files."""
+        """Let go of files and connections; Chroma's client of a server leaves its own open."""
+        session = getattr(getattr(self._client, "_server", None), "_session", None)
         await asyncio.to_thread(self._client.close)
+        if session is not None:
+            session.close()
 
     async def _call[T](self, work: Callable[[], T]) -> T:
         return await _guarded(work, "The vector store", CALL_SECONDS)
