@@ -133,3 +133,19 @@ async def test_servers_that_fold_at_once_while_users_go_on_count_everything_once
         await asyncio.gather(*folds, *(busy(turn) for turn in range(start, start + 15)))
     await servers[0].fold(EXPERIMENT)
     assert await tallies(database) == await recounted(database)
+
+
+async def test_a_fold_that_wakes_up_late_changes_nothing_any_more(database: Database) -> None:
+    assignments = await assigned(database, 1)
+    await did(assignments, 0, "run_1", spend=(1, 5))
+    slow, other = (Counters(database, clock=now) for _ in range(2))
+    marked = await database["user_assignments"].find({"unfolded": EXPERIMENT.experiment_id}).to_list()
+    journal = _journal(EXPERIMENT, marked, day="2026-11-01")
+    await database["experiment_journal"].insert_one(journal)
+    await other.fold(EXPERIMENT)
+    await did(assignments, 0, "run_2", spend=(1, 7))
+    await other.fold(EXPERIMENT)
+    await slow._carry_out(journal)
+    await did(assignments, 0, "run_3", spend=(1, 9))
+    await other.fold(EXPERIMENT)
+    assert await tallies(database) == await recounted(database)

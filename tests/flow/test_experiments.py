@@ -116,6 +116,17 @@ async def test_approvals_are_measured_and_waiting_for_humans_is_no_latency(serve
     assert metrics["actions_per_run"] == 1
 
 
+async def test_what_ends_after_the_stop_is_not_counted(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    name = (await variant_of(server.client, experiment_id, 1, expose="false"))["variant_name"]
+    run_id, request_id = await paused(server.client)
+    await server.client.post(f"/experiments/{experiment_id}/stop")
+    await decide(server.client, request_id)
+    await resume(server.client, run_id)
+    found = of_variant(await get(server.client, f"/experiments/{experiment_id}"), name)
+    assert (found["exposures"], set(found["metrics"])) == (1, {"conversion"})
+
+
 async def test_a_service_that_fails_shows_in_the_errors(server: Served, demo: DemoServices) -> None:
     experiment_id = await begun(server.client)
     name = (await variant_of(server.client, experiment_id, 1))["variant_name"]
