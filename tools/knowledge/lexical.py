@@ -13,7 +13,7 @@ from domain.knowledge import Chunk
 from tools.knowledge.terms import Term, terms
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS documents (document_id TEXT PRIMARY KEY, version INTEGER, scope TEXT);
+CREATE TABLE IF NOT EXISTS documents (document_id TEXT PRIMARY KEY, version INTEGER, scope TEXT, pieces INTEGER);
 CREATE TABLE IF NOT EXISTS chunks (
     place INTEGER PRIMARY KEY, chunk_id TEXT UNIQUE, document_id TEXT REFERENCES documents ON DELETE CASCADE);
 CREATE INDEX IF NOT EXISTS chunks_of ON chunks (document_id);
@@ -22,6 +22,9 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (title, text, tokenize = "po
 
 COMMON = 1_000
 """A term in more pieces than these tells nothing: it is not looked for beside rarer ones, which bounds the work."""
+
+MOST_PLACES = 1_500
+"""Rarer terms are looked for first; together they may be in so many pieces."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Lexicon:
 
         def change(writer: sqlite3.Connection) -> None:
             _remove(writer, document_id)
-            writer.execute("INSERT INTO documents VALUES (?, ?, ?)", (document_id, version, scope))
+            writer.execute("INSERT INTO documents VALUES (?, ?, ?, ?)", (document_id, version, scope, len(rows)))
             for chunk_id, above, text in rows:
                 place = writer.execute(
                     "INSERT INTO chunks (chunk_id, document_id) VALUES (?, ?)", (chunk_id, document_id)
@@ -121,7 +124,7 @@ def _opened(file: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(SCHEMA)
-        connection.execute("SELECT count(*) FROM documents").fetchone()
+        connection.execute("SELECT count(pieces) FROM documents").fetchone()
     except sqlite3.DatabaseError:
         connection.close()
         raise
@@ -143,7 +146,8 @@ def _remove(writer: sqlite3.Connection, document_id: str) -> None:
 
 
 def _count(reader: sqlite3.Connection) -> int:
-    row = reader.execute("SELECT count(*) FROM chunks").fetchone()
+    # Counting rows reads the whole index; the documents' table is small.
+    row = reader.execute("SELECT coalesce(sum(pieces), 0) FROM documents").fetchone()
     return int(row[0])
 
 
@@ -153,7 +157,7 @@ def _found(
     places = {term: _places(reader, term) for term in asked}
     total = max(_count(reader), 1)
     weights = {term: _weight(len(held), total) for term, held in places.items()}
-    chosen = [term for term in asked if 0 < len(places[term]) <= COMMON]
+    chosen = _rarest([term for term in asked if 0 < len(places[term]) <= COMMON], places)
     if not chosen and alone:
         chosen = [term for term in asked if places[term]]
     identifiers = [term for term in asked if term.exact]
@@ -168,6 +172,18 @@ def _found(
     )
     exact = any(place in places[term] for place, _ in rows for term in named)
     return Found(hits, exact=exact, missed=missed)
+
+
+def _rarest(asked: Sequence[Term], places: Mapping[Term, frozenset[int]]) -> list[Term]:
+    """Return the rarest terms, as many as the work allows: ranking costs as much as there are places."""
+    chosen: list[Term] = []
+    work = 0
+    for term in sorted(asked, key=lambda each: len(places[each])):
+        work += len(places[term])
+        if chosen and work > MOST_PLACES:
+            break
+        chosen.append(term)
+    return chosen
 
 
 def _places(reader: sqlite3.Connection, term: Term) -> frozenset[int]:
