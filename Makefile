@@ -1,6 +1,6 @@
 # make run     the server on :8700 and the demo services; Ctrl-C stops all
 # make test    every test;  make check  format, lint, types, imports
-# make bench   figures;     make format  writes the format;  make studio  serves LangGraph Studio
+# make bench   figures;     make format  writes the format;  make studio  serves LangGraph Studio; make kill-matrix  the proof
 
 # The first interpreter that is new enough; `make PYTHON=/path/to/python` chooses another.
 PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; do \

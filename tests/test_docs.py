@@ -41,7 +41,15 @@ def test_the_drawn_graph_is_current() -> None:
 
 
 @pytest.mark.parametrize(
-    "paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md", "docs/benchmarks.md"]
+    "paper",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/operations.md",
+        "docs/benchmarks.md",
+        "docs/kill-matrix.md",
+    ],
 )
 def test_every_link_and_named_file_exists(paper: str) -> None:
     text = (ROOT / paper).read_text()

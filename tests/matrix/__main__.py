@@ -61,7 +61,7 @@ def main() -> int:
         cells = asyncio.run(matrix(stores, given))
         print(f"{paper.TITLES[stores]}\n\n{table(cells)}\n", flush=True)
         if given.write:
-            paper.write(stores, cells)
+            paper.write(stores, cells, arguments=sys.argv[1:])
         for line in failures(cells):
             print(f"NOT GREEN {line}", flush=True)
             wrong.append(line)

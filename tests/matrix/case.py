@@ -27,6 +27,9 @@ from tests.networked import Servers
 PATIENT, IMPATIENT = 15.0, 1.0
 """How many seconds the server waits for the simulated service; impatient where that is slow on purpose."""
 
+LEASE, SHORT_LEASE = 3.0, 1.0
+"""How many seconds a thread's lease lasts; short where a server is to be stopped past it."""
+
 POLICIES = {"expire": {"seconds": 1}, "quorum": {"quorum": 2}}
 """What the policy says otherwise, by scenario."""
 
@@ -81,7 +84,6 @@ class Ground:
     nursery: Nursery
     downstream: Downstream
     servers: Servers | None = None
-    lease_seconds: float = 1.0
     environment: dict[str, str] = field(default_factory=dict)
 
     async def tried(self, case: Case) -> Outcome:
@@ -122,7 +124,7 @@ class Ground:
             "SERVICES_FILE": str(services_file(folder, url, timeout_seconds=timeout, settled_after=settled)),
             "POLICY_FILE": str(policy_file(folder, **POLICIES.get(case.scenario, {}))),
             "LOG_LEVEL": "WARNING",
-            "LEASE_SECONDS": str(self.lease_seconds),
+            "LEASE_SECONDS": str(SHORT_LEASE if any(plan.deed == "stop" for plan in case.plans) else LEASE),
             "ACTION_RESOLVE_SECONDS": "5",
             **stores,
             **({"MONGODB_DATABASE": f"matrix_{realm[:12]}"} if stores else {}),

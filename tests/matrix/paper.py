@@ -49,11 +49,17 @@ FOOT = """## What it does not show
 """
 
 
-def write(stores: str, cells: Sequence[Cell]) -> None:
-    """Write one section, and leave the other as it stands."""
+def write(stores: str, cells: Sequence[Cell], *, arguments: Sequence[str]) -> None:
+    """Write one section, and leave the other as it stands.
+
+    Args:
+        arguments: The command line's.
+    """
     known = PAPER.read_text() if PAPER.exists() else ""
     sections = {name: _section(known, title) for name, title in TITLES.items()}
-    sections[stores] = f"## {TITLES[stores]}\n\n{table(cells)}\n\n{_controls(cells)}\n"
+    given = " ".join(each for each in arguments if each != "--write")
+    made = f'    make kill-matrix ARGS="{given}"' if given else "    make kill-matrix"
+    sections[stores] = f"## {TITLES[stores]}\n\n{made}\n\n{table(cells)}\n\n{_controls(cells)}\n"
     rules = "\n".join(f"- {rule.__doc__}" for rule in RULES)
     PAPER.write_text("\n".join([HEAD.format(rules=rules), *filter(None, sections.values()), FOOT]))
 

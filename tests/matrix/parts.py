@@ -12,7 +12,7 @@ from tests.matrix.controls import CONTROLS
 from tests.matrix.history import History
 from tests.matrix.races import RACES, race
 from tests.matrix.storms import lock_removed, stop_cases, stopped, store_cases
-from tests.matrix.table import Cell, cell_of
+from tests.matrix.table import Cell, cell_of, failures
 
 type Part = Callable[[Ground, argparse.Namespace, "Progress"], Awaitable[list[Cell]]]
 
@@ -29,11 +29,13 @@ class Progress:
         """So many more are to come."""
         self._of += count
 
-    def done(self, *, red: bool) -> None:
-        """One is done."""
+    def done(self, *, wrong: Sequence[str] = ()) -> None:
+        """One is done, and this is wrong with it."""
         self._done += 1
-        self._red += red
-        if self._done % 20 == 0 or self._done == self._of or red:
+        self._red += bool(wrong)
+        for sentence in wrong:
+            print(f"NOT GREEN {sentence}", file=sys.stderr, flush=True)
+        if self._done % 20 == 0 or self._done == self._of:
             print(f"{self._done} of {self._of} cells, {self._red} not green …", file=sys.stderr, flush=True)
 
 
@@ -50,7 +52,7 @@ async def tried(
                 outcome = await one(case)
             except Exception as error:  # noqa: BLE001  # a cell that cannot be tried is red, and costs the others nothing
                 outcome = Outcome(case, History(mode=case.mode), [f"it could not be tried: {error!r}"], [], False)
-            progress.done(red=bool(outcome.wrong))
+            progress.done(wrong=failures([cell_of("", outcome)]))
             return outcome
 
     async with asyncio.TaskGroup() as group:
@@ -114,7 +116,7 @@ async def _one_by_one(waiting: Sequence[Callable[[], Awaitable[Cell]]], progress
     cells = []
     for each in waiting:
         cells.append(await each())
-        progress.done(red=not cells[-1].is_green)
+        progress.done(wrong=failures(cells[-1:]))
     return cells
 
 

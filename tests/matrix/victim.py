@@ -6,6 +6,7 @@ saves the seconds that imports take. When the input ends, or this process dies, 
 """
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -88,6 +89,7 @@ class Doer:
 def main() -> None:
     """Fork what is ordered until the orders end."""
     import_everything()
+    gc.freeze()  # a fork that collects would copy what it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them here
     os.setpgid(0, 0)
     for line in sys.stdin:
