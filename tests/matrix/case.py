@@ -24,7 +24,7 @@ from tests.matrix.nursery import Nursery
 from tests.matrix.scenarios import SCENARIOS, Talk
 from tests.networked import Servers
 
-PATIENT, IMPATIENT = 15.0, 1.0
+PATIENT, IMPATIENT = 15.0, 2.0
 """How many seconds the server waits for the simulated service; impatient where that is slow on purpose."""
 
 LEASE, SHORT_LEASE = 3.0, 1.0
@@ -117,7 +117,7 @@ class Ground:
         """Return a server's environment for a case, its files written."""
         url = self.downstream.url(realm, case.mode, case.fault)
         too_slow = case.fault.startswith("slow") and not case.patient
-        timeout, settled = (IMPATIENT, 4 * IMPATIENT) if too_slow else (PATIENT, 0.2)
+        timeout, settled = (IMPATIENT, 2 * IMPATIENT) if too_slow else (PATIENT, 0.2)
         stores = self.servers.environment() if self.servers else {}
         return {
             "DATA_DIR": str(folder / "data"),
@@ -125,7 +125,7 @@ class Ground:
             "POLICY_FILE": str(policy_file(folder, **POLICIES.get(case.scenario, {}))),
             "LOG_LEVEL": "WARNING",
             "LEASE_SECONDS": str(SHORT_LEASE if any(plan.deed == "stop" for plan in case.plans) else LEASE),
-            "ACTION_RESOLVE_SECONDS": "5",
+            "ACTION_RESOLVE_SECONDS": "20",
             **stores,
             **({"MONGODB_DATABASE": f"matrix_{realm[:12]}"} if stores else {}),
             **self.environment,
