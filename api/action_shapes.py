@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.shapes import Given, Id, Limit, Text
+from api.shapes import Given, Id, Limit, Moment, Text
 from domain.ledger import EntryState, Evidence, Finding
 
 type ActionId = Annotated[str, Path(description="The `action_id` of an action")]
@@ -19,7 +19,7 @@ class ActionsIn(Given):
     service: Text | None = None
     operation: Text | None = None
     orchestration_id: Text | None = None
-    since: AwareDatetime | None = Field(None, description="Begun then or later")
+    since: Moment | None = Field(None, description="Begun then or later")
     skip: int = Field(0, ge=0, le=1_000_000, description="How many to leave out")
     limit: Limit = 20
 

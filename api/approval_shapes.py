@@ -4,10 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
-from api.shapes import ApprovalOut, Given, Id, Limit, Number, Text
+from api.shapes import ApprovalOut, Choice, Given, Id, Limit, Moment, Number, Text
 from domain.approvals import ApprovalState, Happening, ServiceHealth
 from domain.policy import RiskLevel
+
+NULL: JsonDict = {"type": "null"}
 
 type Note = Annotated[str, Field(max_length=4_000)]
 type Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="Of the action as the human saw it")]
@@ -67,7 +70,18 @@ class EditIn(Given):
 class DelegationIn(Given):
     """To whom a decision is handed on: a group or one person."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"to_group": "finance", "by": 1, "note": "on holiday"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"to_group": "finance", "by": 1, "note": "on holiday"}],
+            "oneOf": [
+                {"required": ["to_group"], "properties": {"to_group": {"type": "string"}, "to_approver_id": NULL}},
+                {
+                    "required": ["to_approver_id"],
+                    "properties": {"to_approver_id": {"type": "integer"}, "to_group": NULL},
+                },
+            ],
+        }
+    )
 
     to_group: Group | None = None
     to_approver_id: Id | None = None
@@ -92,7 +106,7 @@ class ContextIn(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     state_summary: dict[str, Any] = {}
-    risk_score: float = Field(0.5, ge=0, le=1)
+    risk_score: float = Field(0.5, ge=0, le=1, strict=True)
 
 
 class RequestIn(Given):
@@ -137,7 +151,7 @@ class ApprovalsIn(Given):
     kind: Literal["graph", "external"] | None = None
     group: Group | None = Field(None, description="Only what members of this group may decide")
     eligible_for: Number | None = Field(None, description="Only what this approver may decide, and has not yet")
-    mine: bool = Field(False, description="Only what the caller's key asked for")
+    mine: Choice = Field(False, description="Only what the caller's key asked for")
     skip: Skip = 0
     limit: Limit = 20
 
@@ -161,7 +175,7 @@ class WaitIn(Given):
 class StatsIn(Given):
     """From when on requests are counted."""
 
-    since: datetime | None = Field(None, description="30 days ago unless given; without an offset it is UTC")
+    since: Moment | None = Field(None, description="30 days ago unless given")
 
 
 class StepOut(BaseModel):

@@ -1,10 +1,11 @@
 """The JSON that callers send and get, as the API document describes it."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from domain.actions import Origin, Outcome, Reversibility
 from domain.approvals import ApprovalState, ServiceHealth, Verdict, Vote
@@ -14,6 +15,7 @@ from domain.policy import OnExpiry, RiskLevel
 from domain.runs import RunStatus
 
 LARGEST = 2**53 - 1
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$", re.IGNORECASE | re.ASCII)
 
 
 def whole(given: object) -> object:
@@ -22,6 +24,24 @@ def whole(given: object) -> object:
 
 
 type Id = Annotated[int, Field(strict=True, ge=0, le=LARGEST), BeforeValidator(whole)]
+
+
+def _spelled(given: object) -> object:
+    """Return a query's boolean in the one spelling that JSON Schema knows."""
+    if isinstance(given, str) and given not in ("true", "false"):
+        raise ValueError("write true or false")
+    return given
+
+
+def _written_out(given: object) -> object:
+    """Return a time that is written out, not a number of seconds."""
+    if isinstance(given, str) and not MOMENT.match(given):
+        raise ValueError("write a time with its zone, such as 2026-01-31T12:00:00Z")
+    return given
+
+
+type Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+type Choice = Annotated[bool, BeforeValidator(_spelled)]
 type Number = Annotated[int, Field(ge=0, le=LARGEST)]
 type Text = Annotated[str, Field(max_length=64)]
 type Limit = Annotated[int, Field(ge=1, le=100, description="How many to return at most")]
