@@ -1,5 +1,6 @@
 """Answers given straight to the graph, as LangGraph Studio gives them: only a clear yes in time is a yes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ async def asked(tmp_path: Path, demo: DemoServices) -> AsyncIterator[Asked]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_documents(tmp_path / "documents.sqlite"))
         opened = await open_parts(stack, settings_for(tmp_path, demo), database, tmp_path, clock)
+        async with asyncio.timeout(30):
+            while not opened.services.operation("cloudapp", "refundOrder"):  # noqa: ASYNC110  # a busy machine
+                await asyncio.sleep(0.1)
         graph = build(opened.parts, checkpointer=InMemorySaver())
         output = await graph.ainvoke({"message": REFUND}, CONFIG)
         yield Asked(graph, clock, output["__interrupt__"][0].id)
