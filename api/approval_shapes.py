@@ -10,7 +10,8 @@ from api.shapes import ApprovalOut, Choice, Given, Id, Limit, Moment, Number, Te
 from domain.approvals import ApprovalState, Happening, ServiceHealth
 from domain.policy import RiskLevel
 
-NULL: JsonDict = {"type": "null"}
+TO_GROUP: JsonDict = {"required": ["to_group"], "properties": {"to_group": {"type": "string"}}}
+TO_PERSON: JsonDict = {"required": ["to_approver_id"], "properties": {"to_approver_id": {"type": "integer"}}}
 
 type Note = Annotated[str, Field(max_length=4_000)]
 type Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="Of the action as the human saw it")]
@@ -73,13 +74,7 @@ class DelegationIn(Given):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"to_group": "finance", "by": 1, "note": "on holiday"}],
-            "oneOf": [
-                {"required": ["to_group"], "properties": {"to_group": {"type": "string"}, "to_approver_id": NULL}},
-                {
-                    "required": ["to_approver_id"],
-                    "properties": {"to_approver_id": {"type": "integer"}, "to_group": NULL},
-                },
-            ],
+            "oneOf": [TO_GROUP, TO_PERSON],
         }
     )
 

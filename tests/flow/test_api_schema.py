@@ -39,10 +39,10 @@ RUN: dict[str, Any] = {
             "include-path": "/policy/dry-run",
             "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "422", "5xx"]}},
         },
-        {  # its path is also that of an experiment, which can be changed and deleted
-            "include-name": "GET /experiments/health",
-            "checks": {"unsupported_method": {"enabled": False}},
-        },
+        *(  # their paths are also those of a record with this id, which takes other methods
+            {"include-name": name, "checks": {"unsupported_method": {"enabled": False}}}
+            for name in ("GET /experiments/health", "POST /approvals/request", "POST /approvals/bulk-decide")
+        ),
         *(  # such as weights that sum to 100
             {"include-name": name, "checks": {"positive_data_acceptance": {"enabled": False}}}
             for name in (
