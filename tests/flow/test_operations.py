@@ -50,7 +50,7 @@ async def test_a_known_service_that_is_down_keeps_its_operations_over_a_restart(
 async def test_feature_status_tells_the_form_of_every_port(server: Served) -> None:
     status = (await server.client.get("/feature-status")).json()
     assert status["available"] == dict.fromkeys(
-        ("checkpointing", "hitl", "parallel", "streaming", "error_handling"), True
+        ("checkpointing", "hitl", "parallel", "streaming", "error_handling", "ab_testing"), True
     )
     assert status["fallbacks"]["checkpointing"] is None
     modes = {port["port"]: port["mode"] for port in status["ports"]}
