@@ -20,7 +20,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -60,10 +60,12 @@ class Simulator:
 
     Args:
         slow_seconds: How long `slow` takes.
+        never: What `hold` waits for; kept here, or else nobody would keep those who wait.
     """
 
     truth: Truth
     slow_seconds: float
+    never: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: Request) -> tuple[int, JSON]:
         """Return status and body; raises `Dropped`."""
@@ -120,7 +122,7 @@ class Simulator:
             raise Dropped
         if what == "fail":
             raise ConnectionAbortedError
-        await (asyncio.Event().wait() if what == "hold" else asyncio.sleep(self.slow_seconds))
+        await (self.never.wait() if what == "hold" else asyncio.sleep(self.slow_seconds))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests; what has arrived is finished even when the client has gone."""
