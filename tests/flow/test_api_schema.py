@@ -43,9 +43,10 @@ RUN: dict[str, Any] = {
             {"include-name": name, "checks": {"unsupported_method": {"enabled": False}}}
             for name in ("GET /experiments/health", "POST /approvals/request", "POST /approvals/bulk-decide")
         ),
-        *(  # such as weights that sum to 100
+        *(  # rules between members: weights that sum to 100, either a group or a person
             {"include-name": name, "checks": {"positive_data_acceptance": {"enabled": False}}}
             for name in (
+                "POST /approvals/pending/{request_id}/delegate",
                 "POST /experiments",
                 "PATCH /experiments/{experiment_id}",
                 "POST /experiments/{experiment_id}/phases",
