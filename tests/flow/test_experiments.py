@@ -205,6 +205,7 @@ async def test_a_split_that_is_no_accident_blocks_the_verdict(server: Served) ->
         assignments = server.container.trials.assignments
         await assignments.assign(experiment_id, who, variant="calm", phase=1, at=server.container.clock())
         await assignments.expose(experiment_id, who, at=server.container.clock())
+    await server.container.trials.evidence.tend()
     verdict = (await get(server.client, f"/experiments/{experiment_id}"))["results"]["verdict"]
     assert (verdict["status"], verdict["winner"]) == ("invalid", None)
     assert "planned shares" in verdict["text"]

@@ -5,6 +5,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from tests.asking import ask
@@ -24,6 +25,7 @@ async def ingested(*arguments: str, **environment: str) -> tuple[int, str]:
     return process.returncode, told.decode()
 
 
+@pytest.mark.timeout(300)  # it embeds every page of the documents
 async def test_a_newcomer_asks_about_the_repositorys_documents_and_gets_quotes_that_are_there(
     server: Served, tmp_path: Path
 ) -> None:
