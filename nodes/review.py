@@ -1,13 +1,14 @@
 """Review: apply the policy to every open action, and ask humans where it says so. No effect besides the requests."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from domain.actions import Action
 from domain.approvals import RELEASED, Approval, Verdict, one_line, request_id_of
 from domain.deciding import next_reminder
 from domain.dialects import Word, heard, word_of
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict, InvalidInput, NotFound
 from domain.policy import Policy, Rule
 from domain.ports import Approvals, Policies, Vitals
 from domain.questions import NOTE_CHARS
@@ -45,6 +46,8 @@ async def review(
     for action in open_actions(state):
         rule = policy.judge(action, requester=state["requester"])
         asked = before.get(action.action_id, {}).get("approval_id")
+        if rule.then != "ask" and not asked and action.effect == "write":
+            asked = await _asked_before_a_crash(state["run_id"], action, approvals)
         if rule.then == "ask" or asked:
             request = asked or await _request(state, action, rule, policy, clock(), vitals)
             record = await (approvals.get(request) if isinstance(request, str) else approvals.ask(request))
@@ -55,6 +58,13 @@ async def review(
             outcome = "released" if rule.then == "run" else "denied"
             verdicts[action.action_id] = {"outcome": outcome, "message": rule.reason, "rule": rule.name}
     return {"verdicts": verdicts, "actions": [edited.get(each["action_id"], each) for each in state["actions"]]}
+
+
+async def _asked_before_a_crash(run_id: str, action: Action, approvals: Approvals) -> str | None:
+    """Return the request for an action that is on record although no checkpoint knows of it, if there is one."""
+    with suppress(NotFound):
+        return (await approvals.get(request_id_of(run_id=run_id, action=action))).request_id
+    return None
 
 
 async def _heard(state: State, record: Approval, approvals: Approvals, now: datetime) -> Approval:
