@@ -4,14 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.config import JsonDict
 
 from api.shapes import ApprovalOut, Choice, Given, Id, Limit, Moment, Number, Text
+from domain.approval_stats import RuleStats
 from domain.approvals import ApprovalState, Happening, ServiceHealth
 from domain.policy import RiskLevel
-
-TO_GROUP: JsonDict = {"required": ["to_group"], "properties": {"to_group": {"type": "string"}}}
-TO_PERSON: JsonDict = {"required": ["to_approver_id"], "properties": {"to_approver_id": {"type": "integer"}}}
 
 type Note = Annotated[str, Field(max_length=4_000)]
 type Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="Of the action as the human saw it")]
@@ -69,14 +66,9 @@ class EditIn(Given):
 
 
 class DelegationIn(Given):
-    """To whom a decision is handed on: a group or one person."""
+    """To whom a decision is handed on: either `to_group` or `to_approver_id`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"to_group": "finance", "by": 1, "note": "on holiday"}],
-            "oneOf": [TO_GROUP, TO_PERSON],
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to_group": "finance", "by": 1, "note": "on holiday"}]})
 
     to_group: Group | None = None
     to_approver_id: Id | None = None
@@ -220,25 +212,6 @@ class AllDecidedOut(BaseModel):
     results: list[DecidedOut]
 
 
-class RuleStatsOut(BaseModel):
-    """How the requests of one rule were decided.
-
-    `noise`: 26 or more of them were approved and none was rejected. With 95 % confidence fewer than one in nine of them
-    is ever rejected: the rule may as well let them run.
-    """
-
-    policy_rule: str
-    asked: int
-    approved: int
-    edited: int
-    rejected: int
-    expired: int
-    approve_rate: float | None
-    edit_rate: float | None
-    reject_rate: float | None
-    noise: bool
-
-
 class StatsOut(BaseModel):
     """Requests since a moment, counted; rates are shares of those decided, the expiry rate of those that ended."""
 
@@ -249,4 +222,4 @@ class StatsOut(BaseModel):
     by_risk: dict[str, int]
     seconds_to_decide: dict[Literal["p50", "p95"], float | None]
     expiry_rate: float | None
-    rules: list[RuleStatsOut]
+    rules: list[RuleStats]
