@@ -31,7 +31,7 @@ type LastEventId = Annotated[
 ]
 
 PAUSE: dict[int | str, dict[str, Any]] = {
-    202: {"model": OrchestrationOut, "description": "An action waits for a human; the approvals are in the answer"}
+    202: {"model": OrchestrationOut, "description": "An action waits for a human, or for its service"}
 }
 EVENT = {
     "type": "object",
@@ -54,7 +54,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 async def orchestrate(given: MessageIn, container: Opened, principal: Caller) -> Response:
     """Run one message to its reply, or to the point where a human has to decide."""
     live = await container.orchestrations.start(_asked(given, container, principal))
-    return _reply(await live.settled())
+    return await _reply(container, await live.at_rest())
 
 
 @router.post("/orchestrate/stream", response_class=EventSourceResponse, responses=EVENTS | refusals(404, 409))
@@ -121,8 +121,7 @@ async def resume_orchestration(
         principal.require("approver")
         mine = await container.runs.get(orchestration_id, owner=principal.sees())
         await container.answers.take(mine.run_id, given.model_dump(mode="json"), digest=query.digest, by=principal)
-    run = await container.orchestrations.resume(orchestration_id, owner=principal.sees())
-    return JSONResponse(await _standing(container, run), 202 if run.status in ACTIVE else 200)
+    return await _reply(container, await container.orchestrations.resume(orchestration_id, owner=principal.sees()))
 
 
 @router.post("/orchestrations/{orchestration_id}/cancel", response_model=OrchestrationOut, responses=refusals(404, 409))
@@ -158,8 +157,8 @@ async def _standing(container: Container, run: Run) -> dict[str, Any]:
     return _shown(run)
 
 
-def _reply(run: Run) -> JSONResponse:
-    return JSONResponse(_shown(run), 202 if run.status in ("awaiting_approval", "running") else 200)
+async def _reply(container: Container, run: Run) -> JSONResponse:
+    return JSONResponse(await _standing(container, run), 202 if run.status in ACTIVE else 200)
 
 
 def _position(last_event_id: str) -> tuple[str, Position]:

@@ -8,9 +8,14 @@ from domain.ledger import Entry, Evidence, Hold, Order, Reconciliation
 
 
 def sent_again(entry: Document, at: datetime) -> Document:
-    """Return what changes when a waiting entry is sent: for the first time, or once more because a human said so."""
+    """Return what changes when a waiting entry is sent: for the first time, or once more because a human said so.
+
+    One that is in doubt and still waits for its service's word is under the intent that is there.
+    """
     if not entry["in_doubt"]:
         return {"reason": "", "begun_at": at, "sent": [at], "unaudited": "action.sent"}
+    if len(entry["sent"]) > len(entry["reconciliations"]):
+        return {"reason": ""}
     return {"reason": "", "sent": [*entry["sent"], at], "unaudited": mark("action.sent", len(entry["sent"]))}
 
 

@@ -76,10 +76,11 @@ class Ledger:
         """Raise `StoreUnavailable` where the run's lease is over; asked right before anything is sent."""
         writing_lease()
 
-    async def put_off(self, hold: Hold, reason: str) -> None:
-        """Write that nothing was sent under a hold, and that the action waits."""
+    async def put_off(self, hold: Hold, reason: str, *, in_doubt: bool = False) -> None:
+        """Write that an action waits for its service: nothing was sent under a hold, or, in doubt, it may have been."""
         ours = {"_id": hold.entry_id, "state": "intent", "holder": hold.holder}
-        await self._entries.update_one(ours, {"$set": {"state": "waiting", "reason": reason}})
+        waits = {"state": "waiting", "reason": reason, "in_doubt": in_doubt or hold.in_doubt}
+        await self._entries.update_one(ours, {"$set": waits})
 
     async def finish(self, hold: Hold, result: Result, *, evidence: Evidence = "answer", at: datetime) -> Result:
         """Write what came of it, and return the outcome that stands: an earlier one stays.
@@ -101,14 +102,14 @@ class Ledger:
         """Return what came of every action that a run which has ended sent, by action id.
 
         What was begun and never finished becomes `unknown`: nobody is at it any more who could tell. What only waited
-        is cancelled.
+        to be sent is cancelled.
         """
         of_run = {"run_id": run_id}
         for entry in await self._entries.find({**of_run, "state": {"$in": ["intent", "waiting"]}}).to_list():
             if entry.get("reconciliations"):
                 continue
             seen = {"_id": entry["_id"], "state": entry["state"], "holder": entry.get("holder")}
-            if entry["state"] == "waiting":
+            if entry["state"] == "waiting" and not entry["in_doubt"]:
                 await self._entries.update_one(seen, {"$set": {"state": "cancelled", "finished_at": at}})
                 continue
             hidden = Result(action_id=entry["action"]["action_id"], outcome="unknown", body=HIDDEN)

@@ -1,10 +1,10 @@
 """The ledger's words: an action that may be sent, the hold on sending it, and the record of what came of it.
 
 waiting -> intent            its service is asked again, or a human ordered it sent once more
-intent -> waiting            nothing was sent: the circuit of its service is open
+intent -> waiting            its service is not to be reached: nothing was sent, or its word on what was is waited for
 intent -> executed | failed | unknown
 waiting, intent -> denied    the policy or the clock forbids it by now, and it was not sent
-waiting -> cancelled         its run ended before it was sent
+waiting -> cancelled         its run ended before it was sent; unknown, where it may have been
 unknown -> executed | failed | waiting      a human, or the service's own records, say what happened
 """
 

@@ -132,8 +132,8 @@ class Ledger(Protocol):
         """Raise `StoreUnavailable` where somebody else may be at the action by now."""
         ...
 
-    async def put_off(self, hold: Hold, reason: str) -> None:
-        """Write that nothing was sent, and that the action waits."""
+    async def put_off(self, hold: Hold, reason: str, *, in_doubt: bool = ...) -> None:
+        """Write that the action waits: nothing was sent, or, in doubt, nobody knows yet what came of it."""
         ...
 
     async def finish(self, hold: Hold, result: Result, *, evidence: Evidence = ..., at: datetime) -> Result:

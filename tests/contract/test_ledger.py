@@ -124,6 +124,20 @@ async def test_what_was_put_off_may_be_sent_later(ledger: Ledger) -> None:
     assert (again.may_send, again.in_doubt, again.begun_at) == (True, False, after(9))
 
 
+async def test_what_waits_in_doubt_may_not_be_denied_and_counts_as_sent_once(
+    ledger: Ledger, database: Database
+) -> None:
+    no = Result(action_id="act_1", outcome="denied", body="too late")
+    for at in (0, 3, 6):
+        await ledger.put_off(await begun(ledger, at=at), "the circuit is open", in_doubt=True)
+    hold = await ledger.refuse(order("act_1"), no, at=after(9))
+    assert (hold.result, hold.in_doubt, hold.begun_at) == (None, True, after(0))
+    (entry,) = await database["ledger"].find({}).to_list()
+    assert entry["sent"] == [after(0)]
+    await ledger.put_off(hold, "the circuit is open")
+    assert (await ledger.settle("run_1", at=after(9)))["act_1"].outcome == "unknown"
+
+
 async def test_what_may_not_be_sent_is_denied_unless_somebody_may_have_sent_it(ledger: Ledger) -> None:
     no = Result(action_id="act_1", outcome="denied", body="too late")
     assert (await ledger.refuse(order("act_1"), no, at=after(1))).result == no

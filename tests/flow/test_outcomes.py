@@ -1,7 +1,9 @@
 """What a server says of an approved action is what the service's own truth says, or that nobody knows."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -77,6 +79,45 @@ async def test_who_gets_no_word_from_a_service_says_that_nobody_knows(
     action = await outcome(tmp_path, url, action_resolve_seconds=0.5, breaker_minimum_calls=100)
     expected = {"dedupes": ("unknown", 1), "queryable": ("executed", 1)}
     assert (action["status"], len(shop.events(realm))) == expected[mode]
+
+
+@asynccontextmanager
+async def in_doubt(folder: Path, url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, str]]:
+    """Approve a refund whose answer is lost, and with it the circuit; yield a client and the run's id."""
+    file = services_file(folder, url, timeout_seconds=0.5, settled_after=0.1)
+    breaker = {"breaker_minimum_calls": 1, "breaker_open_seconds": 2.0}
+    settings = settings_for(folder / "data", {}, services_file=file, action_resolve_seconds=0.1, **breaker)
+    async with served(settings) as server:
+        run_id, request_id = await paused(server.client)
+        await decide(server.client, request_id)
+        answer = await resume(server.client, run_id)
+        assert (answer.status_code, answer.json()["actions"][0]["status"]) == (202, "waiting")
+        yield server.client, run_id
+
+
+@pytest.mark.parametrize(("mode", "evidence"), [("dedupes", "resend"), ("queryable", "lookup")])
+async def test_a_service_that_could_tell_is_waited_for_while_its_circuit_is_open(
+    shop: Downstream, realm: str, tmp_path: Path, mode: str, evidence: str
+) -> None:
+    async with in_doubt(tmp_path, shop.url(realm, mode, "drop_after-1")) as (client, run_id):
+        async with asyncio.timeout(20):
+            while (answer := await resume(client, run_id)).status_code == 202:  # noqa: ASYNC110  # over HTTP
+                await asyncio.sleep(0.02)
+        (entry,) = (await client.get("/actions")).json()["actions"]
+        sent = (await client.get("/audit", params={"event": "action.sent"})).json()["entries"]
+    assert (answer.json()["actions"][0]["status"], entry["evidence"]) == ("executed", evidence)
+    assert (len(shop.events(realm)), len(sent)) == (1, 1)
+
+
+@pytest.mark.parametrize(("mode", "state"), [("dedupes", {"unknown"}), ("queryable", {"unknown", "executed"})])
+async def test_what_may_have_been_sent_is_unknown_when_its_run_is_cancelled(
+    shop: Downstream, realm: str, tmp_path: Path, mode: str, state: set[str]
+) -> None:
+    async with in_doubt(tmp_path, shop.url(realm, mode, "drop_after-1")) as (client, run_id):
+        cancelled = (await client.post(f"/orchestrations/{run_id}/cancel")).json()
+        (entry,) = (await client.get("/actions")).json()["actions"]
+    assert (cancelled["status"], cancelled["actions"][0]["status"]) == ("cancelled", "unknown")
+    assert entry["state"] in state  # the service's own records are asked again afterwards
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -85,6 +86,7 @@ class Ground:
     downstream: Downstream
     servers: Servers | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     async def tried(self, case: Case) -> Outcome:
         """Try one case."""
@@ -118,7 +120,8 @@ class Ground:
         url = self.downstream.url(realm, case.mode, case.fault)
         too_slow = case.fault.startswith("slow") and not case.patient
         timeout, settled = (IMPATIENT, 2 * IMPATIENT) if too_slow else (PATIENT, 0.2)
-        stores = self.servers.environment() if self.servers else {}
+        # Each in a database of its own: breakers go by the service's name, and one case's faults are not another's.
+        stores = self.servers.environment(number=next(self.numbers)) if self.servers else {}
         return {
             "DATA_DIR": str(folder / "data"),
             "SERVICES_FILE": str(services_file(folder, url, timeout_seconds=timeout, settled_after=settled)),
