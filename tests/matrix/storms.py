@@ -3,7 +3,8 @@
 import asyncio
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from tests.downstream_simulator import MODES
@@ -17,6 +18,8 @@ from tests.matrix.table import Cell
 
 UNDER_WAY = r"(before|after) (act: (?!.*find_one)|go_on: |checkpoint.aput_writes results$|recorded: .* \(2\))"
 """Points between a decision and the end of its run."""
+
+WAKE_SECONDS = 0.2
 
 SHOWN_SECONDS = 2.0
 """How long a client waits for a server before it asks another one."""
@@ -55,7 +58,9 @@ async def stopped(ground: Ground, case: Case, *, program: str = "server") -> Out
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await _over(first, second, realm, acknowledged)
-            at_rest = all([await each.close() for each in (first, second)])
+            async with _awake(first):
+                await first.insist("GET", "/health")
+                at_rest = all([await each.close() for each in (first, second)])
         except TimeoutError:
             at_rest = False
     hits = first.passed[0] if first.passed and case.plans else []
@@ -74,9 +79,22 @@ async def _over(first: Lives, second: Lives, realm: str, acknowledged: list[Ackn
         except TimeoutError:
             await elsewhere.decide(request, approved=True)
     await elsewhere.until(run_id)
-    assert first.child
-    first.child.send(signal.SIGCONT)
-    await talk.server.insist("GET", "/health")
+
+
+@asynccontextmanager
+async def _awake(server: Lives) -> AsyncIterator[None]:
+    """Wake a server, and again: others may see what it did before it gets as far as to stop."""
+
+    async def waking() -> None:
+        while server.child:
+            server.child.send(signal.SIGCONT)
+            await asyncio.sleep(WAKE_SECONDS)
+
+    task = asyncio.create_task(waking())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def lock_removed(ground: Ground) -> Cell:
