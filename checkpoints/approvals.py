@@ -20,8 +20,8 @@ from checkpoints.collections import Collection, Database, Filter
 from domain.approvals import NOBODY, OVER, Approval, Step, Verdict
 from domain.canonical import canonical, parsed
 from domain.deciding import Person, lapsed, superseded, voted
-from domain.errors import AlreadyDecided, DigestChanged, NotEligible, NotFound
-from domain.principals import STUDIO, Principal
+from domain.errors import NotFound
+from domain.principals import Principal
 
 type Change = Callable[[Approval], Approval]
 
@@ -157,13 +157,6 @@ class Approvals:
         principal = by or Principal(name=verdict.decided_by, roles=frozenset({"approver"}))
         who = Person(principal=principal, approver_id=verdict.approver_id)
         return await self.change(request_id, partial(voted, verdict=verdict, who=who, seen=seen), owner=owner)
-
-    async def settle(self, request_id: str, verdict: Verdict, *, seen: str | None = None) -> Approval:
-        """Record a verdict given straight to the graph, if it counts, and return the record."""
-        try:
-            return await self.decide(request_id, verdict, owner=None, by=STUDIO, seen=seen)
-        except (AlreadyDecided, DigestChanged, NotEligible):
-            return await self.get(request_id)
 
     async def advance(self, request_id: str, *, of: str, to: str) -> bool:
         """Move a request from one state to another and return whether it was in the first."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.actions import Action, Call, Lookup, Operation, Result
-from domain.approvals import Approval, ServiceHealth, Verdict
+from domain.approvals import Approval, ServiceHealth
 from domain.assignment import Who
 from domain.canonical import JSON
 from domain.conversation import Decision, OnToken, Retrieved, Turn
@@ -100,8 +100,8 @@ class Approvals(Protocol):
         """Return the record; raises `NotFound`."""
         ...
 
-    async def settle(self, request_id: str, verdict: Verdict) -> Approval:
-        """Record a verdict if it counts, and return the record."""
+    async def change(self, request_id: str, change: Callable[[Approval], Approval]) -> Approval:
+        """Store what a rule makes of the record, and return it; raises what the rule raises."""
         ...
 
     async def lapse(self, request_id: str, now: datetime) -> Approval:

@@ -1,10 +1,10 @@
 """Answers: what a human says about a run's open questions, in any tool's words, as decisions on their records."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from checkpoints.approvals import Approvals
+from domain.amending import schema_of
 from domain.approvals import Approval
 from domain.canonical import JSON
 from domain.dialects import Word, heard, scalar, words_of
@@ -37,7 +37,7 @@ class Answers:
         """
         records = await self.approvals.of_run(run_id)
         pairs = _addressed(records, given) if _names_requests(given) else _in_order(records, given, digest)
-        edits = [heard(word, record.action, schema=self._schema(record)) for record, word in pairs]
+        edits = [heard(word, record.action, schema=schema_of(record.action, self.toolbox)) for record, word in pairs]
         for (record, word), arguments in zip(pairs, edits, strict=True):
             said = Said(
                 approver_id=(by.approver_id or 0) if word.approver_id is None else word.approver_id,
@@ -47,11 +47,6 @@ class Answers:
                 digest=record.action.digest if word.seen is not None else digest,
             )
             await self.decisions.decide(record.request_id, said, by=by)
-
-    def _schema(self, record: Approval) -> Mapping[str, JSON] | None:
-        wanted = (record.action.service, record.action.operation)
-        offered = self.toolbox.operations()
-        return next((each.arguments for each in offered if (each.service, each.name) == wanted), None)
 
 
 def _names_requests(given: JSON) -> bool:

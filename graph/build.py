@@ -91,7 +91,14 @@ def build(parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None) -> Gra
     )
     graph.add_node(
         "review",
-        partial(review, policies=parts.policies, approvals=parts.approvals, clock=parts.clock, vitals=parts.vitals),
+        partial(
+            review,
+            policies=parts.policies,
+            approvals=parts.approvals,
+            toolbox=parts.toolbox,
+            clock=parts.clock,
+            vitals=parts.vitals,
+        ),
     )
     graph.add_node("gate", gate)
     graph.add_node("act", partial(act, sender=parts.sender))

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from checkpoints.approvals import Approvals
-from domain.actions import Action, Call
+from domain.actions import Action
+from domain.amending import amended, decided
 from domain.approvals import Approval, Verdict
-from domain.canonical import JSON, canonical, digest, parsed
-from domain.deciding import Person, delegated, edited, may_edit, voted
+from domain.canonical import JSON, canonical, digest
+from domain.deciding import Person, delegated
 from domain.errors import InvalidInput, KeyReused
 from domain.policy import RiskLevel
 from domain.ports import Policies, Toolbox
@@ -87,15 +88,16 @@ class Decisions:
             decided_at=now,
         )
 
-        def decided(record: Approval) -> Approval:
-            after, seen = record, said.digest
-            if said.edited_arguments is not None:
-                after = self._edited(record, said.edited_arguments, who=who, seen=seen, at=now)
-                seen = after.action.digest  # whoever wrote the arguments has seen them
-            voting = voted(after, verdict, who=who, seen=seen)
-            return record if voting is after is record else voting
-
-        record = await self.approvals.change(request_id, decided, owner=by.sees("approver"))
+        change = partial(
+            decided,
+            verdict=verdict,
+            arguments=said.edited_arguments,
+            who=who,
+            seen=said.digest,
+            toolbox=self.toolbox,
+            policy=self.policies.current(),
+        )
+        record = await self.approvals.change(request_id, change, owner=by.sees("approver"))
         self._wake(record)
         return record, verdict
 
@@ -108,7 +110,15 @@ class Decisions:
         `NotEligible`, `DigestChanged`, `AlreadyDecided` and `Conflict`.
         """
         who, now = Person(principal=by, approver_id=approver_id), self.clock()
-        change = partial(self._edited, arguments=arguments, who=who, seen=seen, at=now)
+        change = partial(
+            amended,
+            arguments=arguments,
+            who=who,
+            seen=seen,
+            at=now,
+            toolbox=self.toolbox,
+            policy=self.policies.current(),
+        )
         return await self.approvals.change(request_id, change, owner=by.sees("approver"))
 
     async def delegate(self, request_id: str, to: str, *, approver_id: int, note: str, by: Principal) -> Approval:
@@ -129,43 +139,9 @@ class Decisions:
             raise KeyReused("This Idempotency-Key came with another request before.")
         return record
 
-    def _edited(
-        self, record: Approval, arguments: dict[str, JSON], *, who: Person, seen: str | None, at: datetime
-    ) -> Approval:
-        if canonical(arguments) == record.action.arguments:
-            return record
-        may_edit(record, who=who, seen=seen, at=at)
-        policy = self.policies.current()
-        action = self._amended(record, arguments, policy.version)
-        if action.arguments == record.action.arguments:
-            return record
-        rule = policy.judge(action, requester=record.requester)
-        return edited(record, action, rule, policy_version=policy.version, who=who, seen=seen, at=at)
-
-    def _amended(self, record: Approval, arguments: dict[str, JSON], policy: str) -> Action:
-        """Return the same operation's action with other arguments, in the same place of its run."""
-        before = record.action
-        action = self.toolbox.propose(
-            Call(service=before.service, operation=before.operation, arguments=arguments),
-            run_id=record.orchestration_id,
-            step=before.step,
-            index=0,
-            thread_id=record.thread_id,
-            requester=record.requester,
-            policy=policy,
-        )
-        old, new = _members(before), _members(action)
-        origins = {name: before.origins.get(name, "user") if old.get(name) == new[name] else "user" for name in new}
-        return action.model_copy(update={"action_id": before.action_id, "origins": origins})
-
     def _wake(self, record: Approval) -> None:
         if record.kind == "graph" and record.state != "pending":
             self.orchestrations.wake(record.orchestration_id)
-
-
-def _members(action: Action) -> dict[str, JSON]:
-    value = parsed(action.arguments)
-    return value if isinstance(value, dict) else {}
 
 
 def _external(wanted: Wanted, *, by: Principal, now: datetime) -> Approval:

@@ -3,6 +3,7 @@
 from langgraph.types import Send
 
 from domain.actions import Action
+from domain.amending import schema_of
 from domain.ports import Toolbox
 from domain.questions import question, response_schema
 from domain.state import Entry, Gated, Released, State, open_actions
@@ -38,10 +39,7 @@ def after_review(state: State, *, toolbox: Toolbox | None = None) -> list[Send] 
 
 
 def _gated(action: Action, verdict: Entry, toolbox: Toolbox | None) -> Gated:
-    offered = toolbox.operations() if toolbox else ()
-    schema = next(
-        (each.arguments for each in offered if (each.service, each.name) == (action.service, action.operation)), None
-    )
+    schema = schema_of(action, toolbox) if toolbox else None
     return Gated(
         action_id=action.action_id,
         question=question(action, approval_id=verdict["approval_id"], reason=verdict.get("message", "")),

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from domain.actions import Action
-from domain.approvals import RELEASED, Approval, Verdict, one_line, request_id_of
+from domain.approvals import RELEASED, Approval, one_line, request_id_of
 from domain.deciding import next_reminder
-from domain.dialects import Word, heard, word_of
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import Conflict, Forbidden, InvalidInput, NotFound
+from domain.hearing import answered
 from domain.policy import Policy, Rule
-from domain.ports import Approvals, Policies, Vitals
-from domain.questions import NOTE_CHARS
+from domain.ports import Approvals, Policies, Toolbox, Vitals
 from domain.state import Entry, State, Update, open_actions
 
 ENDS = {
@@ -21,14 +21,13 @@ ENDS = {
 }
 """What is said of a request that no human's word ended."""
 
-EXAMPLE = 'A yes reads {"approved": true, "approver_id": 1}.'
-
 
 async def review(
     state: State,
     *,
     policies: Policies,
     approvals: Approvals,
+    toolbox: Toolbox,
     clock: Callable[[], datetime],
     vitals: Vitals | None = None,
 ) -> Update:
@@ -51,8 +50,10 @@ async def review(
         if rule.then == "ask" or asked:
             request = asked or await _request(state, action, rule, policy, clock(), vitals)
             record = await (approvals.get(request) if isinstance(request, str) else approvals.ask(request))
-            record = await _heard(state, record, approvals, clock())
-            verdicts[action.action_id] = _verdict_of(record)
+            record, complaint = await _heard(
+                state, record, action, toolbox=toolbox, policy=policy, approvals=approvals, now=clock()
+            )
+            verdicts[action.action_id] = _verdict_of(record, complaint)
             edited[action.action_id] = record.action.model_dump()
         else:
             outcome = "released" if rule.then == "run" else "denied"
@@ -67,21 +68,35 @@ async def _asked_before_a_crash(run_id: str, action: Action, approvals: Approval
     return None
 
 
-async def _heard(state: State, record: Approval, approvals: Approvals, now: datetime) -> Approval:
-    """Return the record with the answer that was given straight to the graph, if one was."""
-    answers = state.get("answers", {})
-    if record.state != "pending" or record.action.action_id not in answers:
-        return record
-    record = await approvals.settle(record.request_id, _verdict(answers[record.action.action_id], record.action, now))
-    # An answer that came too late leaves it to the clock: asking the same again would never end.
-    return await approvals.lapse(record.request_id, now)
+async def _heard(
+    state: State,
+    record: Approval,
+    action: Action,
+    *,
+    toolbox: Toolbox,
+    policy: Policy,
+    approvals: Approvals,
+    now: datetime,
+) -> tuple[Approval, str]:
+    """Return the record with the answer that was given straight to the graph, if one was, and why it does not count."""
+    answers, complaint = state.get("answers", {}), ""
+    if record.state != "pending" or action.action_id not in answers:
+        return record, complaint
+    answer = answers[action.action_id]
+    try:
+        change = partial(answered, given=answer, shown=action, toolbox=toolbox, policy=policy, now=now)
+        await approvals.change(record.request_id, change)
+    except (Conflict, Forbidden, InvalidInput) as error:  # it is asked once more, and told why
+        complaint = f"The answer did not count: {error.detail} "
+    # One that came too late leaves it to the clock: asking the same again would never end.
+    return await approvals.lapse(record.request_id, now), complaint
 
 
-def _verdict_of(record: Approval) -> Entry:
+def _verdict_of(record: Approval, complaint: str) -> Entry:
     verdict = {
         "outcome": _outcome(record),
         "approval_id": record.request_id,
-        "message": _message(record),
+        "message": f"{complaint if record.state == 'pending' else ''}{_message(record)}",
         "rule": record.policy_rule,
     }
     return {**verdict, "edited": True} if record.revision else verdict
@@ -97,31 +112,6 @@ def _message(record: Approval) -> str:
     if record.state in ENDS:
         return ENDS[record.state]
     return record.verdict.approval_notes if record.verdict else record.reason
-
-
-def _verdict(given: object, action: Action, now: datetime) -> Verdict:
-    """Return an answer given straight to the graph as a verdict; whatever is not a clear yes is a no that says why."""
-    try:
-        word = _word(given, action)
-    except (InvalidInput, Conflict) as error:
-        told = f"Taken for a no: {error.detail.rstrip('.')}. {EXAMPLE}"
-        word = Word(approved=False, message=told[:NOTE_CHARS])
-    return Verdict(
-        approved=word.approved,
-        approver_id=word.approver_id or 0,
-        approval_notes=word.message,
-        decided_by="studio",
-        decided_at=now,
-    )
-
-
-def _word(given: object, action: Action) -> Word:
-    word = word_of(given)
-    if not word.is_addressed:
-        raise InvalidInput("the answer does not say what is accepted")
-    if heard(word, action, schema=None) is not None:
-        raise InvalidInput("an edit is made where approvals are decided, not here")
-    return word
 
 
 async def _request(

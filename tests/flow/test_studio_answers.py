@@ -80,6 +80,36 @@ async def test_a_yes_of_another_tool_is_a_yes(asked: Asked, demo: DemoServices, 
     assert len(await refunds(demo["cloudapp"])) == 1
 
 
+EDITED = {"name": "cloudapp.refundOrder", "args": {"order_id": 1001, "amount": 40}}
+EDITED_AS_TEXT = {"action": "cloudapp.refundOrder", "args": {"order_id": "1001", "amount": "40"}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"type": "edit", "edited_action": EDITED}, id="one call"),
+        pytest.param({"decisions": [{"type": "edit", "edited_action": EDITED}]}, id="a batch"),
+        pytest.param([{"type": "edit", "args": EDITED_AS_TEXT}], id="agent inbox"),
+    ],
+)
+async def test_an_edit_of_another_tool_is_what_is_sent(asked: Asked, demo: DemoServices, answer: object) -> None:
+    output = await asked.answer(answer)
+    (verdict,) = output["verdicts"].values()
+    assert (verdict["outcome"], verdict["edited"]) == ("released", True)
+    assert [refund["amount"] for refund in await refunds(demo["cloudapp"])] == [40]
+
+
+async def test_an_edit_that_cannot_be_sent_is_asked_about_again(asked: Asked, demo: DemoServices) -> None:
+    wrong = {"name": "cloudapp.refundOrder", "args": {"order_id": 1001, "amount": -1}}
+    output = await asked.answer({"type": "edit", "edited_action": wrong})
+    (again,) = output["__interrupt__"]
+    assert "The answer did not count: " in again.value["description"]
+    assert again.value["args"] == {"order_id": 1001, "amount": 500}
+    right = Asked(asked.graph, asked.clock, again.id)
+    await right.answer({"type": "edit", "edited_action": EDITED})
+    assert [refund["amount"] for refund in await refunds(demo["cloudapp"])] == [40]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
