@@ -1,5 +1,6 @@
 """The whole system on one machine: compose.yaml agrees with the specification, settings, papers and code."""
 
+import asyncio
 import json
 import re
 import tomllib
@@ -14,6 +15,7 @@ from jsonschema.validators import validator_for
 
 from boot.settings import Settings
 from demo.__main__ import read_options
+from tests.chroma_server import ChromaServer, chroma_server
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "compose.yaml").read_text()
@@ -114,6 +116,7 @@ def test_every_address_leads_to_a_service_and_its_port() -> None:
     ports = {
         "redis": 6379,
         "mongo": 27017,
+        "chroma": 8000,
         "ollama": 11434,
         "postgres": 5432,
         **{name: demo_port(name) for name in DEMO},
@@ -122,6 +125,30 @@ def test_every_address_leads_to_a_service_and_its_port() -> None:
     found = [urlsplit(re.sub(r"\$\{\w+[^}]*\}", "secret", value)) for value in values if "://" in str(value)]
     assert {(each.hostname, each.port) for each in found} == set(ports.items())
     assert all(f"127.0.0.1:{ports[name]}/health" in str(SERVICES[name]["healthcheck"]["test"]) for name in DEMO)
+
+
+def test_chroma_is_of_the_clients_version_keeps_its_data_and_tells_nobody_anything() -> None:
+    chroma = SERVICES["chroma"]
+    (version,) = re.findall(r"^chromadb==(\S+)", (ROOT / "requirements" / "runtime.txt").read_text(), re.MULTILINE)
+    assert chroma["image"] == f"chromadb/chroma:{version}"
+    assert listed(chroma, "target") == ["/data"]  # the image's own `persist_path`
+    assert "environment" not in chroma  # it sends traces only where an OpenTelemetry endpoint is set
+
+
+async def test_the_question_whether_chroma_is_well_is_one_that_chroma_answers(tmp_path: Path) -> None:
+    async with chroma_server(tmp_path / "chroma") as chroma:
+        assert await well(chroma) == 0
+        await chroma.kill()
+        assert await well(chroma) != 0
+
+
+async def well(chroma: ChromaServer) -> int:
+    """Ask as compose does, in bash; return the exit code."""
+    kind, *command = SERVICES["chroma"]["healthcheck"]["test"]
+    assert kind == "CMD"
+    asked = [part.replace("/8000", f"/{chroma.port}") for part in command]
+    process = await asyncio.create_subprocess_exec(*asked, stderr=asyncio.subprocess.DEVNULL)
+    return await process.wait()
 
 
 def test_every_file_that_is_mounted_exists() -> None:
