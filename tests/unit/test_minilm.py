@@ -32,6 +32,20 @@ async def test_a_text_has_the_same_vector_whatever_stands_beside_it() -> None:
     assert all(alike(one, other) > 0.99999 for one, other in zip(together, alone, strict=True))
 
 
+PUBLISHED = {
+    "Returns are possible for 30 days.": (-0.069695, -0.015202, 0.00376, 0.042147),
+    "word " * 400: (-0.008124, -0.095586, -0.038673, 0.049662),
+    "日本語 and émojis 😀": (-0.030247, -0.019704, 0.123076, -0.063215),
+}
+"""The beginnings of vectors, the same as those of sentence-transformers: stored vectors must stay comparable."""
+
+
+async def test_vectors_are_those_of_the_published_model() -> None:
+    made = await (await open_minilm()).of_documents(list(PUBLISHED))
+    for vector, expected in zip(made, PUBLISHED.values(), strict=True):
+        assert vector[:4] == pytest.approx(expected, abs=2e-6)
+
+
 async def test_many_may_ask_at_once() -> None:
     model = await open_minilm()
     asking = [model.of_query(f"question {number}") for number in range(20)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.errors import ModelUnavailable
 from domain.knowledge import Fingerprint
-from tools.knowledge.embedding import BATCH, Vector
+from tools.knowledge.embedding import Vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,9 +37,15 @@ FINGERPRINT = Fingerprint(model=NAME, dimension=384, version=f"{WEIGHTS_SHA256[:
 LAYERS, HEADS, MOST_TOKENS = 6, 12, 256
 EPSILON = 1e-12
 
+TOGETHER = 4
+"""Texts embedded in one step: with more of them the numbers in between leave the processor's caches."""
+
+AT_ONCE = 2
+"""Steps for documents under way at the same time; a matrix product lets other threads work meanwhile."""
+
 
 class MiniLM:
-    """The model, loaded; its work is done in threads, one text batch at a time."""
+    """The model, loaded; its work is done in threads, and what comes of a step is changed in place where it can be."""
 
     fingerprint = FINGERPRINT
     floor = 0.28  # chosen on the development half of bench/knowledge
@@ -47,29 +53,30 @@ class MiniLM:
     def __init__(self, weights: dict[str, "Array"], tokenizer: "Tokenizer") -> None:
         self._weights = weights
         self._tokenizer = tokenizer
-        self._one = asyncio.Semaphore(2)
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def of_documents(self, texts: Sequence[str]) -> list[Vector]:
-        """Return the vectors of texts to be found."""
-        vectors: list[Vector] = []
-        for batch in batched(texts, BATCH):
-            async with self._one:
-                vectors += await asyncio.to_thread(self.embedded, batch)
+        """Return the vectors of texts to be found; those of like length go together: short ones are filled up."""
+        encodings = await asyncio.to_thread(self._encoded, texts)
+        order = sorted(range(len(texts)), key=lambda place: len(encodings[place]))
+        vectors: list[Vector] = [[]] * len(texts)
+
+        async def embed(group: Sequence[int]) -> None:
+            async with self._turn:
+                made = await asyncio.to_thread(self._forward, [encodings[place] for place in group])
+            for place, vector in zip(group, made.tolist(), strict=True):
+                vectors[place] = vector
+
+        await asyncio.gather(*(embed(group) for group in batched(order, TOGETHER)))
         return vectors
 
     async def of_query(self, text: str) -> Vector:
         """Return the vector of a question; it does not queue behind documents."""
-        return (await asyncio.to_thread(self.embedded, (text,)))[0]
+        vector: Vector = (await asyncio.to_thread(lambda: self._forward(self._encoded([text]))))[0].tolist()
+        return vector
 
-    def embedded(self, texts: Sequence[str]) -> list[Vector]:
-        """Return the vectors of a batch; texts of like length go together, because short ones are filled up."""
-        encodings = [encoding.ids[:MOST_TOKENS] for encoding in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(texts)), key=lambda place: len(encodings[place]))
-        vectors: list[Vector] = [[]] * len(texts)
-        for group in batched(order, 8):
-            for place, vector in zip(group, self._forward([encodings[one] for one in group]), strict=True):
-                vectors[place] = vector.tolist()
-        return vectors
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids[:MOST_TOKENS] for encoding in self._tokenizer.encode_batch(list(texts))]
 
     def _forward(self, batch: Sequence[Sequence[int]]) -> "Array":
         import numpy as np
@@ -107,22 +114,28 @@ class MiniLM:
             .transpose(0, 2, 1, 3)
             for part in ("query", "key", "value")
         )
-        scores: Any = query @ key.transpose(0, 1, 3, 2) / np.float32((width // HEADS) ** 0.5) + unseen
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        scores: Any = (query * np.float32((width // HEADS) ** -0.5)) @ key.transpose(0, 1, 3, 2)
+        scores += unseen
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         joined: Array = (scores @ value).transpose(0, 2, 1, 3).reshape(count, length, width)
         return joined
 
     def _linear(self, states: "Array", name: str) -> "Array":
-        result: Array = states @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        result: Array = states @ self._weights[f"{name}.weight"].T
+        result += self._weights[f"{name}.bias"]
         return result
 
     def _normed(self, states: "Array", name: str) -> "Array":
         import numpy as np
 
         centred: Any = states - states.mean(axis=-1, keepdims=True)
-        spread = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
-        scaled: Array = centred / spread * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        variance = np.einsum("...i,...i->...", centred, centred)[..., None] / np.float32(states.shape[-1])
+        centred /= np.sqrt(variance + np.float32(EPSILON))
+        centred *= self._weights[f"{name}.weight"]
+        centred += self._weights[f"{name}.bias"]
+        scaled: Array = centred
         return scaled
 
 
@@ -130,13 +143,21 @@ def _gelu(states: "Array") -> "Array":
     """Return x/2 (1 + erf(x/√2)); erf by Abramowitz and Stegun 7.1.26, off by 1.5e-7 at most."""
     import numpy as np
 
-    x: Any = np.abs(states) * np.float32(0.7071067811865476)
+    x: Any = np.abs(states)
+    x *= np.float32(0.7071067811865476)
     t: Any = 1.0 / (1.0 + np.float32(0.3275911) * x)
-    series: Any = t * (
-        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * np.float32(1.061405429))))
-    )
-    erf = np.sign(states) * (1.0 - series * np.exp(-x * x))
-    result: Array = states * np.float32(0.5) * (1.0 + erf)
+    erf: Any = t * np.float32(1.061405429)
+    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        erf += np.float32(coefficient)
+        erf *= t
+    x *= x
+    erf *= np.exp(np.negative(x, out=x), out=x)
+    np.subtract(np.float32(1.0), erf, out=erf)
+    np.copysign(erf, states, out=erf)
+    erf += np.float32(1.0)
+    erf *= states
+    erf *= np.float32(0.5)
+    result: Array = erf
     return result
 
 
