@@ -2,6 +2,10 @@
 
 import asyncio
 import re
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -11,30 +15,41 @@ from tests.asking import ask
 from tests.knowing import RETURNS, add, search, stats
 from tests.running import ROOT, free_port, refused, served, settings_for
 from tests.services import DemoServices
+from tools.knowledge.once import Once
+from tools.knowledge.vectors import open_vectors
 
 INITIALIZED = "rag_vectorstore_initialized"
 
 
 async def test_fifty_first_requests_make_one_vector_store(tmp_path: Path) -> None:
     log, port = tmp_path / "log", free_port()
-    environment = {"DATA_DIR": str(tmp_path / "data"), "PORT": str(port), "LOG_FORMAT": "json"}
+    async with (
+        logged(log, DATA_DIR=str(tmp_path / "data"), PORT=str(port), LOG_FORMAT="json"),
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client,
+    ):
+        await answering(client)
+        answers = await asyncio.gather(*(ask(client, "how are you?", session_id=f"s{one}") for one in range(50)))
+        assert {answer.status_code for answer in answers} == {200}
+        async with asyncio.timeout(30):
+            while (told := await stats(client))["initialisations"] == 0:  # noqa: ASYNC110  # another process does it
+                await asyncio.sleep(0.05)
+        assert (told["initialisations"], told["queries"], told["state"]) == (1, 50, "empty")
+    assert log.read_text().count(INITIALIZED) == 1
+
+
+@asynccontextmanager
+async def logged(log: Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a server that writes to a file, and end it."""
     with log.open("wb") as opened:
         process = await asyncio.create_subprocess_exec(
-            str(ROOT / ".venv/bin/python"), "server.py", cwd=ROOT, env=environment, stdout=opened, stderr=opened
+            sys.executable, "server.py", cwd=ROOT, env=environment, stdout=opened, stderr=opened
         )
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-            await answering(client)
-            answers = await asyncio.gather(*(ask(client, "how are you?", session_id=f"s{one}") for one in range(50)))
-            assert {answer.status_code for answer in answers} == {200}
-            async with asyncio.timeout(30):
-                while (told := await stats(client))["initialisations"] == 0:  # noqa: ASYNC110  # another process does it
-                    await asyncio.sleep(0.05)
-            assert (told["initialisations"], told["queries"], told["state"]) == (1, 50, "empty")
+        yield process
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
-    assert log.read_text().count(INITIALIZED) == 1
 
 
 async def answering(client: httpx2.AsyncClient) -> None:
@@ -56,6 +71,62 @@ async def test_fifty_first_searches_of_a_full_store_share_one(tmp_path: Path, de
         found = await asyncio.gather(*(search(server.client, f"send goods back {one}") for one in range(50)))
         assert all(hits for hits in found)
         assert (await stats(server.client))["initialisations"] == 1
+
+
+async def test_a_first_caller_who_leaves_takes_the_store_from_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Once(lambda: open_vectors(tmp_path / "chroma", None))
+    asking = [asyncio.create_task(store.get()) for _ in range(50)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking[0]
+    (vectors,) = set(await asyncio.gather(*asking[1:]))
+    assert await vectors.names() == set()
+    await vectors.close()
+    assert (store.times, capsys.readouterr().out.count(INITIALIZED)) == (1, 1)
+
+
+async def test_a_first_opening_that_fails_poisons_nobody_and_a_later_one_is_the_only_one(
+    tmp_path: Path, demo: DemoServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, chroma = settings_for(tmp_path / "data", demo), tmp_path / "data" / "chroma"
+    async with served(settings) as server:
+        await add(server.client, RETURNS)
+    chroma.rename(tmp_path / "kept")
+    chroma.mkdir()
+    (chroma / "chroma.sqlite3").write_bytes(b"garbage" * 500)
+    capsys.readouterr()
+    async with served(settings) as server:
+        found = await asyncio.gather(*(search(server.client, f"goods back {one}", min_score=0) for one in range(50)))
+        assert {tuple(hits[0]["found_by"]) for hits in found} == {("words",)}
+        assert (await stats(server.client))["initialisations"] == 0
+        shutil.rmtree(chroma)
+        (tmp_path / "kept").rename(chroma)
+        found = await asyncio.gather(*(search(server.client, f"goods back {one}", way="meaning") for one in range(50)))
+        assert all(found)
+        assert (await stats(server.client))["initialisations"] == 1
+    assert capsys.readouterr().out.count(INITIALIZED) == 1
+
+
+async def test_of_two_processes_that_start_at_once_on_one_folder_one_opens_it(tmp_path: Path) -> None:
+    environment = {"DATA_DIR": str(tmp_path / "data"), "LOG_FORMAT": "json"}
+    logs = [tmp_path / "one", tmp_path / "other"]
+    ports = [free_port() for _ in logs]
+    async with AsyncExitStack() as stack:
+        started = [
+            await stack.enter_async_context(logged(log, PORT=str(port), **environment))
+            for log, port in zip(logs, ports, strict=True)
+        ]
+        await asyncio.wait([asyncio.create_task(each.wait()) for each in started], return_when="FIRST_COMPLETED")
+        (winner,) = [place for place, each in enumerate(started) if each.returncode is None]
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{ports[winner]}", trust_env=False) as client:
+            await answering(client)
+            await add(client, RETURNS)
+            assert (await stats(client))["initialisations"] == 1
+        assert started[1 - winner].returncode == 2
+    assert "".join(log.read_text() for log in logs).count(INITIALIZED) == 1
 
 
 async def test_a_second_process_on_the_folder_does_not_start(tmp_path: Path, demo: DemoServices) -> None:
