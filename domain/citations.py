@@ -6,19 +6,27 @@ have, is taken out of the reply.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from domain.conversation import Passage, Source
 
 MARK = re.compile(r"\s?\[\s*([\w.:@-]+(?:\s*[,;]\s*[\w.:@-]+)*)\s*\]")
-QUOTED = re.compile(r"“([^“”]{2,})”|\"([^\"\n]{2,})\"|«([^«»]{2,})»")
-SENTENCE = re.compile(r"\S[^.!?\n]*(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?]?")
+SIGNS: Mapping[str, str] = {"”": "“", "»": "«", '"': '"'}
+"""The signs that end a quote, and the ones that begin it."""
+
+SENTENCE = re.compile(r"#[^\n]*|\S(?:[^.!?\n]|[.!?](?!\s|$)|\n(?![ \t]*(?:\n|[-*|>#`]|\d+[.)]\s|$)))*[.!?]?")
+"""A heading, or words up to a full stop, an empty line, or a line that begins something: an item, a row, a heading."""
+
 WORD = re.compile(r"\w{3,}")
 PIECE = re.compile(r"[\w:@-][\w.:@-]*\.\d+\.\d+")
 """What the id of a piece looks like: a document, a version, a place."""
 
 MOST_SOURCES = 20
+LEAST_QUOTED = 2
+MOST_SIGNS = 20
+"""Beginnings tried for one quote: what is quoted may have quotes in it."""
+
 LEAST_SHARED = 2
 """Words a sentence has to share with the sentence that cites it without quoting."""
 
@@ -72,21 +80,26 @@ def _source(before: str, passage: Passage | None) -> Source | None:
     """Return what a citation rests on: the words quoted before it, else the sentence that is most like it."""
     if passage is None:
         return None
-    line = before.rpartition("\n")[2] or before
-    quotes = list(_quotes(line))
+    quotes = _quotes(before)
     if quotes:
-        return _quoted(quotes[-1], passage)
-    return _nearest(line, passage)
+        return next((source for quote in quotes if (source := _quoted(quote, passage))), None)
+    return _nearest(before.rpartition("\n")[2] or before, passage)
 
 
-def _quotes(text: str) -> Iterator[str]:
-    return (next(each for each in found.groups() if each) for found in QUOTED.finditer(text))
+def _quotes(text: str) -> list[str]:
+    """Return what may be the quote that ends on a text's last line: from each sign that may begin it, longest first."""
+    last_line = text.rfind("\n") + 1
+    for end, sign in sorted(((text.rfind(sign, last_line), sign) for sign in SIGNS), reverse=True):
+        begun = text[last_line if sign == '"' else 0 : max(end, 0)].split(SIGNS[sign])[1:][-MOST_SIGNS:]
+        if begun:
+            return [SIGNS[sign].join(begun[place:]) for place in range(len(begun))]
+    return []
 
 
 def _quoted(quote: str, passage: Passage) -> Source | None:
     """Return where a quote is in a passage; line breaks may differ, words and signs may not."""
     words = quote.removesuffix("…").removesuffix("...").split()
-    if not words:
+    if len("".join(words)) < LEAST_QUOTED:
         return None
     found = re.search(r"\s+".join(map(re.escape, words)), passage.text)
     return passage_quote(passage, found.start(), found.end()) if found else None

@@ -40,6 +40,8 @@ async def test_a_newcomer_asks_about_the_repositorys_documents_and_gets_quotes_t
         for source in reply["sources"]:
             record = (await server.client.get(f"/rag/documents/{source['document_id']}")).json()
             assert source["quote"] in (ROOT / "docs" / record["source"]).read_text()
+            assert f"“{source['quote']}” — {source['title']} [{source['chunk_id']}]" in reply["reply"]
+        assert len(reply["sources"]) == reply["reply"].count("” — ")
     again = await ingested("docs", "--url", server.url)
     assert f"{documents} unchanged" in again[1]
 

@@ -38,6 +38,38 @@ def test_a_quote_may_break_its_lines_elsewhere_and_is_given_as_it_stands_in_the_
     assert source.quote == "30 days.\nWe pay the postage"
 
 
+@pytest.mark.parametrize(
+    ("said", "quote"),
+    [
+        (f"“{TEXT}” — Returns", TEXT),
+        ("“Goods may be sent back\nwithin 30 days.\n\nWe pay the postage” — Returns", TEXT[:57]),
+        ("It says “Goods may be sent back”, more exactly “within 30 days”", "within 30 days"),
+        ('Goods "may be sent back" for long: "30 days"', "30 days"),
+        ("«Goods may be sent back within 30 days.»", "Goods may be sent back within 30 days."),
+    ],
+)
+def test_all_of_a_quote_is_the_source_however_many_lines_it_has(said: str, quote: str) -> None:
+    _, (source,), dropped = cited(f"Asked about returns:\n{said} [doc_1.2.0]", [BACK])
+    assert (source.quote, dropped) == (quote, 0)
+
+
+def test_what_is_quoted_may_have_quotes_in_it() -> None:
+    text = "Write “opened” on the parcel.\nThen call it “returned”"
+    passage = BACK.model_copy(update={"text": text})
+    assert [source.quote for source in cited(f"“{text}” — Returns [doc_1.2.0]", [passage]).sources] == [text]
+
+
+def test_a_quote_with_more_signs_than_anybody_needs_is_read_in_time() -> None:
+    assert cited("“" * 100_000 + 'back”, a 5" pipe [doc_1.2.0]', [BACK]).dropped == 0
+
+
+def test_a_sentence_goes_on_over_a_line_and_ends_before_an_item_a_row_or_a_heading() -> None:
+    text = "# Title\nOne that goes\non. Two\n- item\n- other\n\n| a |\n1. first\n"
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "# Title", "One that goes\non.", "Two", "- item", "- other", "| a |", "1.", "first",
+    ]  # fmt: skip
+
+
 def test_without_a_quote_the_sentence_most_like_the_claim_is_the_source() -> None:
     _, (source,), _ = cited("You get the postage for faulty articles [doc_1.2.0].", [BACK])
     assert source.quote == "We pay the postage for faulty articles only."

@@ -121,7 +121,7 @@ POLICY = Passage(document_id="d1", chunk_id="c1", title="Terms", text="Our refun
 
 
 def test_a_document_answers_what_no_operation_fits() -> None:
-    told = "From the connected documents:\n“Our refund policy: 30 days.” — Terms [c1]"
+    told = "From the connected documents:\n\n“Our refund policy: 30 days.” — Terms [c1]"
     assert decided("what is the refund policy?", passages=(POLICY,)).text == told
 
 
@@ -132,6 +132,21 @@ def test_a_long_document_is_quoted_in_part() -> None:
     quote = told.partition("“")[2].partition("”")[0]
     assert quote in long.text
     assert quote.endswith("And so on.")
+
+
+def test_a_quote_begins_with_what_is_said_not_with_the_heading_above_it() -> None:
+    page = POLICY.model_copy(
+        update={"text": "# Terms\n\n## Refunds\n\nOur refund policy:\n30 days. Paid back.\n\n## End"}
+    )
+    heading = POLICY.model_copy(update={"text": "# Refund policy", "chunk_id": "c2"})
+    told = decided("what is the refund policy?", passages=(heading, page)).text
+    assert told == "From the connected documents:\n\n“Our refund policy:\n30 days. Paid back.” — Terms [c1]"
+
+
+def test_a_passage_that_answers_much_worse_than_the_first_is_not_quoted() -> None:
+    other = POLICY.model_copy(update={"text": "Something else.", "score": 0.4, "chunk_id": "c2"})
+    told = decided("what is the refund policy?", passages=(POLICY, other)).text
+    assert ("[c1]" in told, "[c2]" in told) == (True, False)
 
 
 @pytest.mark.parametrize("sentence", ["tell me a joke", "hello", "refund order 1001"])

@@ -14,6 +14,9 @@ MOST_CHARS = 2_000
 MOST_SHOWN = 8
 PASSAGE_CHARS = 600
 MOST_QUOTED = 2
+AS_GOOD = 0.5
+"""Another passage is quoted as well if it is worth that share of the first."""
+
 CERTAIN = 0.28
 """What a passage has to score where it shares few words with the question, however low RAG_MIN_SCORE is."""
 
@@ -129,15 +132,19 @@ def quoted(passages: Sequence[Passage], telling: frozenset[str]) -> str:
 
     A passage fits that shares half of the question's telling words, or that search found to mean the same.
     """
-    best = [one for one in passages if one.score >= CERTAIN or relevance(one, telling) >= 0.5][:MOST_QUOTED]
-    said = [(one, _words_of(one, telling)) for one in best]
-    lines = [f"“{words}” — {one.title or one.document_id} [{one.chunk_id}]" for one, words in said if words]
-    return "\n".join(["From the connected documents:", *lines]) if lines else ""
+    best = [one for one in passages if one.score >= CERTAIN or relevance(one, telling) >= 0.5]
+    least = AS_GOOD * worth(best[0], telling) if best else 0.0
+    said = [(one, words) for one in best if worth(one, telling) >= least and (words := _words_of(one, telling))]
+    lines = [f"“{words}” — {one.title or one.document_id} [{one.chunk_id}]" for one, words in said[:MOST_QUOTED]]
+    return "\n\n".join(["From the connected documents:", *lines]) if lines else ""
 
 
 def _words_of(passage: Passage, telling: frozenset[str]) -> str:
-    """Return the sentences around the one that fits best, as they stand there, as many as may be quoted."""
-    places = [place for place in sentences(passage.text) if passage.text[slice(*place)].strip("#-*| \n")]
+    """Return the sentences around the one that fits best, as they stand there, as many as may be quoted.
+
+    No quote begins or ends with a heading or with the line below a table's head: these are no answer.
+    """
+    places = [place for place in sentences(passage.text) if _says(passage.text[slice(*place)])]
     if not places:
         return ""
     shared = [len(telling & _stems(passage.text[slice(*place)])) for place in places]
@@ -150,6 +157,10 @@ def _words_of(passage: Passage, telling: frozenset[str]) -> str:
         first -= 1
     words = passage.text[places[first][0] : places[last][1]]
     return words if len(words) <= PASSAGE_CHARS else words[:PASSAGE_CHARS].rpartition(" ")[0]
+
+
+def _says(sentence: str) -> bool:
+    return not sentence.startswith("#") and bool(sentence.strip("-*|: \n"))
 
 
 def worth(passage: Passage, telling: frozenset[str]) -> float:
