@@ -34,6 +34,34 @@ def test_a_long_paragraph_is_cut_between_sentences() -> None:
     assert all(text.startswith("This") and text.endswith("many.") for _, text in pieces)
 
 
+def test_no_heading_stands_alone_if_something_is_below_it() -> None:
+    table = "| a | b |\n" * 80
+    assert cut(f"# Shop\n\n## Returns\n\nWithin 30 days.\n\n## Prices\n\n{table}\n## Other\n\n# End") == [
+        ("Shop / Returns", "# Shop\n\n## Returns\n\nWithin 30 days."),
+        ("Shop / Prices", f"## Prices\n\n{table.strip()}"),
+        ("Shop / Other", "## Other"),
+        ("End", "# End"),
+    ]
+
+
+def test_what_says_little_alone_joins_its_neighbour() -> None:
+    most, rest, lead = "It is so. " * 69, "| You have restored a backup | above |", "A receiver does this:"
+    assert [len(text) for _, text in cut(f"# A\n\n{most}\n\n{rest}\n\n# B\n\n{lead}\n\n{most}")] == [735, 717]
+
+
+def test_a_sentence_is_not_cut_where_its_line_ends() -> None:
+    pieces = cut("Goods may be sent back, wherever\nthey were bought, as long as\nthey are unused. " * 60)
+    assert all(text.startswith("Goods") and text.endswith("unused.") for _, text in pieces)
+
+
+def test_an_item_of_a_list_is_a_sentence_of_its_own() -> None:
+    assert all(text.endswith("invoice") for _, text in cut("- Goods that are unused\n  with their invoice\n" * 40))
+
+
+def test_lines_without_a_full_stop_are_cut_between_them() -> None:
+    assert all(text.startswith("first,") and text.endswith(",last") for _, text in cut("first,second,last\n" * 500))
+
+
 @given(st.text(alphabet=st.sampled_from("ab. \n#\t!。é"), max_size=3_000))
 def test_every_letter_is_in_exactly_one_piece_as_it_stands(text: str) -> None:
     pieces = chunks(text, document_id="d", version=1)

@@ -1,7 +1,7 @@
 """Cut a text into pieces that can be found and quoted: whole paragraphs, under the headings they stand below."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from domain.knowledge import Chunk, chunk_id_of
@@ -9,20 +9,29 @@ from domain.knowledge import Chunk, chunk_id_of
 AIM_CHARS, MOST_CHARS = 700, 1_000
 """How long a piece is to be and may be; the embedded embedding reads about a thousand characters."""
 
+SHORT_CHARS = 200
+"""What is no longer than this says little alone: it joins its neighbour if the two may be one piece."""
+
 MOST_HEADING = 300
 MOST_CHUNKS = 20_000
 HEADING = re.compile(r"(#{1,6})[ \t]+(.+?)[ \t#]*$")
 BLOCK = re.compile(r"\S(?:.*\S)?(?:\n[ \t]*\S.*)*")
-SENTENCE = re.compile(r"\S.*?(?:[.!?\u3002\uff01\uff1f]+(?=\s|$)|\n|$)", re.DOTALL)
+SENTENCE = re.compile(r"\S.*?(?:[.!?\u3002\uff01\uff1f]+(?=\s|$)|\n(?=[ \t]*(?:[-*|>#`]|\d+[.)]\s))|$)", re.DOTALL)
+LINE = re.compile(r"\S.*")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a text that is better not cut."""
+    """A part of a text that is better not cut.
+
+    Args:
+        bare: Whether it is headings and nothing else.
+    """
 
     start: int
     end: int
     heading: str
+    bare: bool = False
 
 
 def chunks(text: str, *, document_id: str, version: int) -> list[Chunk]:
@@ -63,17 +72,20 @@ def _blocks(text: str) -> Iterator[Block]:
             depth = len(heading[1])
             above = [*(one for one in above if one[0] < depth), (depth, heading[2])]
         path = " / ".join(title for _, title in above)
-        yield from _cut(text, Block(found.start(), found.end(), path))
+        bare = heading is not None and "\n" not in found[0]
+        yield from _cut(text, Block(found.start(), found.end(), path, bare))
 
 
-def _cut(text: str, block: Block) -> Iterator[Block]:
-    """Yield a block, in sentences where it is too long, and in equal parts where a sentence still is."""
+def _cut(text: str, block: Block, ways: Sequence[re.Pattern[str]] = (SENTENCE, LINE)) -> Iterator[Block]:
+    """Yield a block, in sentences where it is too long, these in lines, and a line in equal parts."""
     if block.end - block.start <= MOST_CHARS:
         yield block
-        return
-    for sentence in SENTENCE.finditer(text, block.start, block.end):
-        for start in range(sentence.start(), sentence.end(), MOST_CHARS):
-            end = min(start + MOST_CHARS, sentence.end())
+    elif ways:
+        for part in ways[0].finditer(text, block.start, block.end):
+            yield from _cut(text, _trimmed(text, Block(part.start(), part.end(), block.heading)), ways[1:])
+    else:
+        for start in range(block.start, block.end, MOST_CHARS):
+            end = min(start + MOST_CHARS, block.end)
             if text[start:end].strip():
                 yield _trimmed(text, Block(start, end, block.heading))
 
@@ -85,14 +97,22 @@ def _trimmed(text: str, block: Block) -> Block:
 
 
 def _joined(blocks: Iterator[Block]) -> Iterator[Block]:
-    """Yield short neighbours under one heading as one."""
+    """Yield short neighbours under one heading as one, and no heading without what stands below it, if that fits."""
     open_: Block | None = None
     for block in blocks:
-        if open_ and block.heading == open_.heading and block.end - open_.start <= AIM_CHARS:
-            open_ = Block(open_.start, block.end, open_.heading)
+        if open_ and _belong_together(open_, block):
+            open_ = Block(open_.start, block.end, block.heading, open_.bare and block.bare)
             continue
         if open_:
             yield open_
         open_ = block
     if open_:
         yield open_
+
+
+def _belong_together(one: Block, other: Block) -> bool:
+    length = other.end - one.start
+    if one.bare:
+        return length <= MOST_CHARS and f"{other.heading} / ".startswith(f"{one.heading} / ")
+    short = min(one.end - one.start, other.end - other.start) <= SHORT_CHARS
+    return other.heading == one.heading and length <= (MOST_CHARS if short else AIM_CHARS)
