@@ -1,5 +1,6 @@
 """Search by words: plain words only, in one's own scopes, with identifiers found exactly."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -69,6 +70,21 @@ async def test_a_new_version_takes_the_place_of_the_old(lexicon: Lexicon) -> Non
     assert await lexicon.versions() == {"a": (2, "shared")}
     await lexicon.remove("a")
     assert await lexicon.count() == 0
+
+
+async def test_pieces_are_counted_as_they_are_after_every_change(lexicon: Lexicon) -> None:
+    counts = [await lexicon.count()]
+    for change in (put(lexicon, "a", "apples"), put(lexicon, "b", "pears"), lexicon.remove("a")):
+        await change
+        counts += [await lexicon.count(), await lexicon.count()]
+    assert counts == [0, 1, 1, 2, 2, 1, 1]
+
+
+async def test_what_is_searched_while_it_grows_has_a_score(lexicon: Lexicon) -> None:
+    asking = [lexicon.find("apples", scopes=("shared",), most=10, alone=True) for _ in range(20)]
+    adding = [put(lexicon, f"d{number}", "apples") for number in range(20)]
+    results = await asyncio.gather(*(each for pair in zip(asking, adding, strict=True) for each in pair))
+    assert all(share > 0 for result in results if result for _, share in result.hits)
 
 
 async def test_inflected_words_are_found(lexicon: Lexicon) -> None:

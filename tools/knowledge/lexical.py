@@ -48,6 +48,8 @@ class Lexicon:
     def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self._writer, self._reader = writer, reader
         self._writing, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._changes = 0
+        self._counted: int | None = None
 
     async def find(self, question: str, *, scopes: Sequence[str], most: int, alone: bool = False) -> Found:
         """Return what the question's words find in these scopes; raises `StoreUnavailable`.
@@ -58,7 +60,8 @@ class Lexicon:
         asked = terms(question)
         if not asked:
             return Found()
-        return await self._read(lambda reader: _found(reader, asked, scopes, most, alone=alone))
+        total = await self.count()
+        return await self._read(lambda reader: _found(reader, asked, scopes, most, total=total, alone=alone))
 
     async def put(self, document_id: str, version: int, scope: str, title: str, chunks: Iterable[Chunk]) -> None:
         """Put a document's version in the place of the one before; all of it, or nothing."""
@@ -85,8 +88,13 @@ class Lexicon:
         return await self._read(lambda reader: {row[0]: (row[1], row[2]) for row in reader.execute(sql)})
 
     async def count(self) -> int:
-        """Return how many pieces there are."""
-        return await self._read(_count)
+        """Return how many pieces there are; added up again only after a change, for documents may be many."""
+        if self._counted is not None:
+            return self._counted
+        changes, counted = self._changes, await self._read(_count)
+        if changes == self._changes:
+            self._counted = counted
+        return counted
 
     async def _read[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
         async with self._reading:
@@ -96,6 +104,8 @@ class Lexicon:
         def changed(writer: sqlite3.Connection) -> None:
             with writer:
                 work(writer)
+            self._changes += 1  # here, because the change is made even if nobody waits for it any more
+            self._counted = None
 
         async with self._writing:
             await asyncio.to_thread(_guarded, changed, self._writer)
@@ -152,10 +162,10 @@ def _count(reader: sqlite3.Connection) -> int:
 
 
 def _found(
-    reader: sqlite3.Connection, asked: Sequence[Term], scopes: Sequence[str], most: int, *, alone: bool
+    reader: sqlite3.Connection, asked: Sequence[Term], scopes: Sequence[str], most: int, *, total: int, alone: bool
 ) -> Found:
     places = {term: _places(reader, term) for term in asked}
-    total = max(_count(reader), 1)
+    total = max(total, *(len(held) for held in places.values()))  # it was counted before, and may have grown
     weights = {term: _weight(len(held), total) for term, held in places.items()}
     chosen = _rarest([term for term in asked if 0 < len(places[term]) <= COMMON], places)
     if not chosen and alone:
@@ -194,7 +204,7 @@ def _places(reader: sqlite3.Connection, term: Term) -> frozenset[int]:
 
 def _weight(held: int, total: int) -> float:
     """Return how much a term tells by its rarity: the inverse document frequency of BM25."""
-    return math.log(1 + (total - held + 0.5) / (held + 0.5)) if held <= total else 0.0
+    return math.log(1 + (total - held + 0.5) / (held + 0.5))
 
 
 def _ranked(reader: sqlite3.Connection, match: str, scopes: Sequence[str], most: int) -> list[tuple[int, str]]:
