@@ -119,7 +119,8 @@ async def test_of_two_processes_that_start_at_once_on_one_folder_one_opens_it(tm
             await stack.enter_async_context(logged(log, PORT=str(port), **environment))
             for log, port in zip(logs, ports, strict=True)
         ]
-        await asyncio.wait([asyncio.create_task(each.wait()) for each in started], return_when="FIRST_COMPLETED")
+        ends = [asyncio.create_task(each.wait()) for each in started]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=60)
         (winner,) = [place for place, each in enumerate(started) if each.returncode is None]
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{ports[winner]}", trust_env=False) as client:
             await answering(client)

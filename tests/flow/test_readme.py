@@ -1,6 +1,8 @@
 """The README's tour, word for word: its commands run in a shell against the real server."""
 
 import asyncio
+import json
+import os
 import re
 import shutil
 from contextlib import AsyncExitStack
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.asking import refunds
+from tests.knowing import add
 from tests.networked import store_servers
 from tests.running import ROOT, Served, served, settings_for
 from tests.services import DemoServices
@@ -22,32 +25,61 @@ def blocks(text: str) -> list[str]:
 
 
 async def said(script: str, server: Served, demo: DemoServices, folder: Path) -> str:
-    """Run a script of the README against the server, and return what it prints."""
+    """Run a script of the README against the server on `folder/data`, and return what it prints."""
     script = (
         script.replace("localhost:8700", server.url.removeprefix("http://"))
         .replace("localhost:8099", demo["cloudapp"].removeprefix("http://"))
         .replace("/tmp/", f"{folder}/")  # noqa: S108  # the tour's own scratch file
     )
+    environment = {**os.environ, "DATA_DIR": f"{folder}/data", "PORT": server.url.rpartition(":")[2]}
     shell = await asyncio.create_subprocess_exec(
-        "bash", "-euo", "pipefail", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+        "bash", "-euo", "pipefail", "-c", script, cwd=ROOT, env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     told, complained = (text.decode() for text in await shell.communicate())
     assert (shell.returncode, complained) == (0, "")
     return told
 
 
 @CURL
+@pytest.mark.timeout(300)  # it embeds every page of the documents
 async def test_the_tour_of_the_readme_works_as_it_is_written(
     server: Served, demo: DemoServices, tmp_path: Path
 ) -> None:
     told = await said("\n".join(blocks(README)), server, demo, tmp_path)
     states = ("awaiting_approval", "approved", "rejected", "expired")
-    for expected in ("Whiskers", *(f'"{state}"' for state in states), "event: done", "which pets are available?"):
+    documents = len(list((ROOT / "docs").rglob("*.md")))
+    assert f"{documents} documents: {documents} ingested." in told
+    for expected in (
+        "Whiskers",
+        "mongorestore",
+        '"quote"',
+        *(f'"{state}"' for state in states),
+        "event: done",
+        "which pets are available?",
+    ):
         assert expected in told
     async with asyncio.timeout(10):
         while len(made := await refunds(demo["cloudapp"])) < 2:  # noqa: ASYNC110  # the run goes on by itself
             await asyncio.sleep(0.05)
     assert [refund["amount"] for refund in made] == [500, 40]
+
+
+@CURL
+async def test_fifty_of_the_readme_who_ask_at_once_after_a_restart_share_one_vector_store(
+    demo: DemoServices, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_for(tmp_path / "data", demo)
+    async with served(settings) as before:
+        await add(before.client, "The embedded stores are SQLite files, because they need no server.")
+    capsys.readouterr()
+    (script,) = [block for block in blocks(README) if "xargs -P 50" in block]
+    async with served(settings) as after:
+        answers, told = (await said(script, after, demo, tmp_path)).split("\n", maxsplit=1)
+    figures = json.loads(told)
+    assert answers.split() == ["50", "200"]
+    assert (figures["initialisations"], figures["queries"], figures["hit_rate"]) == (1, 50, 1.0)
+    assert capsys.readouterr().out.count("rag_vectorstore_initialized") == 1
 
 
 @CURL
