@@ -1,8 +1,10 @@
 """Documents from the web: allowed hosts only, never a private address, whatever a redirect says."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -111,6 +113,32 @@ async def test_a_redirect_is_checked_like_the_first_address(to: str) -> None:
         url = f"http://localhost:{port}/away?to={to.format(port=port)}"
         with pytest.raises(Forbidden):
             await fetcher(f"localhost:{port}", LOOPBACK, most_bytes=1_000).fetch(url)
+
+
+async def test_a_redirect_to_a_private_address_is_refused_though_its_host_is_on_the_list() -> None:
+    async with web() as port:
+        allowed = fetcher(f"localhost:{port}, 10.0.0.1", LOOPBACK, most_bytes=1_000)
+        with pytest.raises(Forbidden, match="private address"):
+            await allowed.fetch(f"http://localhost:{port}/away?to=http://10.0.0.1/")
+
+
+async def test_a_name_that_gets_another_address_after_the_check_is_asked_at_the_checked_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    resolve, answers = loop.getaddrinfo, ["127.0.0.1", "127.0.0.9"]
+
+    async def changing(host: Any, *more: Any, **options: Any) -> Any:
+        return await resolve(answers.pop(0) if host == "rebound.example" else host, *more, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", changing)
+    async with web() as port:
+        allowed = fetcher(f"rebound.example:{port}", "127.0.0.1/32", most_bytes=1_000)
+        url = f"http://rebound.example:{port}/page.txt"
+        assert (await allowed.fetch(url)).content == b"Goods may be sent back within 30 days."
+        assert (answers, SEEN[-1]) == (["127.0.0.9"], f"rebound.example:{port}")
+        with pytest.raises(Forbidden, match="private address"):
+            await allowed.fetch(url)
 
 
 async def test_a_redirect_on_the_same_host_is_followed_and_a_circle_is_left() -> None:

@@ -5,6 +5,7 @@ import io
 import pytest
 from pypdf import PdfWriter
 
+from tests.asking import ask
 from tests.knowing import RETURNS, add, search, stats, upload
 from tests.running import Served
 
@@ -124,6 +125,15 @@ async def test_what_is_too_large_empty_or_no_form_is_refused(server: Served) -> 
 
 async def test_other_routes_take_no_larger_bodies_than_before(server: Served) -> None:
     assert (await server.client.post("/orchestrate", content=b" " * 1_100_000)).status_code == 413
+
+
+async def test_a_question_of_a_million_characters_is_refused_and_the_longest_one_answered(server: Served) -> None:
+    await add(server.client, RETURNS)
+    refused = await ask(server.client, "goods " * 170_000)
+    longest = server.container.settings.max_message_chars
+    answered = await ask(server.client, ("May goods be sent back? " + "Goods? " * longest)[:longest])
+    assert (refused.status_code, refused.headers["content-type"]) == (413, "application/problem+json")
+    assert answered.status_code == 200
 
 
 @pytest.mark.parametrize("query", ["NOT", "a AND (", '"', "*", "goods OR 1=1 --", "\u0000", "😀", "{}", "title:x"])
