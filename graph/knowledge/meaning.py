@@ -51,7 +51,7 @@ class Meaning:
             if not self._checked:
                 await self._check(vectors, family)
         except StoreUnavailable as error:
-            self.trouble = error
+            self._note(error)
             raise
         self.trouble = None
         return vectors, family, embedding
@@ -78,7 +78,7 @@ class Meaning:
         try:
             near = await vectors.nearest(family, scopes, asked, most=most, metadata=metadata)
         except StoreUnavailable as error:
-            self.trouble = error
+            self._note(error)
             raise
         return near, embedding.floor
 
@@ -136,6 +136,10 @@ class Meaning:
         except ModelUnavailable:
             wanted = None
         return (family.fingerprint if family else None), wanted
+
+    def _note(self, trouble: StoreUnavailable) -> None:
+        """Remember why the store could not be used; what it holds is looked at again, for it may come back empty."""
+        self.trouble, self._checked = trouble, False
 
     async def _first(self) -> Family:
         wanted = await self.embeddings.wanted()

@@ -1,6 +1,7 @@
 """Vectors of two embeddings are never mixed: the old ones answer until the new ones are all there."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 from tests.asking import ask
@@ -104,3 +105,22 @@ async def test_replicas_share_a_chroma_server_and_do_without_while_it_is_gone(
             async with asyncio.timeout(30):
                 while "Deposit" not in await near(other, "reserved money"):  # noqa: ASYNC110  # tending ends it
                     await asyncio.sleep(0.2)
+
+
+async def test_a_chroma_server_that_comes_back_empty_is_filled_from_the_records(
+    tmp_path: Path, demo: DemoServices
+) -> None:
+    async with (
+        chroma_server(tmp_path / "chroma") as chroma,
+        served(settings_for(tmp_path / "data", demo, chroma_url=chroma.url)) as server,
+    ):
+        await add(server.client, RETURNS, title="Returns")
+        assert await near(server, "bring goods back") == ["Returns"]
+        await chroma.kill()
+        assert await near(server, "bring goods back") == []
+        await asyncio.to_thread(shutil.rmtree, chroma.folder)
+        await chroma.start()
+        async with asyncio.timeout(30):
+            while not await near(server, "bring goods back"):  # noqa: ASYNC110  # tending ends it
+                await asyncio.sleep(0.2)
+        assert (await stats(server.client))["mode"] == "networked"
