@@ -12,6 +12,7 @@ import pytest
 
 from tests.asking import refunds
 from tests.knowing import add
+from tests.launching import launched, lines
 from tests.networked import store_servers
 from tests.running import ROOT, Served, served, settings_for
 from tests.services import DemoServices
@@ -80,6 +81,20 @@ async def test_fifty_of_the_readme_who_ask_at_once_after_a_restart_share_one_vec
     assert answers.split() == ["50", "200"]
     assert (figures["initialisations"], figures["queries"], figures["hit_rate"]) == (1, 50, 1.0)
     assert capsys.readouterr().out.count("rag_vectorstore_initialized") == 1
+
+
+@CURL
+async def test_a_reader_of_the_readme_makes_an_outcome_unknown_and_finds_it_out(
+    demo: DemoServices, tmp_path: Path
+) -> None:
+    (script,) = re.findall(r"^```bash\n(.*?/reconcile.*?)^```", README, re.MULTILINE | re.DOTALL)
+    async with launched(tmp_path / "demo", "--only", "petstore", seconds=100) as launcher:
+        pet_store = (await lines(launcher, until="petstore"))[-1].split()[1]
+        script = re.sub(r"pkill (-\w+) -f '[^']*'", rf"kill \1 {launcher.pid}", script)
+        async with served(settings_for(tmp_path / "data", {"petstore": pet_store})) as server:
+            told = await said(script.replace("localhost:8083", pet_store), server, demo, tmp_path)
+    for expected in ('"unknown"', "a person must check", "Pet 3 is gone.", '"evidence": "human"', '"executed"'):
+        assert expected in told
 
 
 @CURL
