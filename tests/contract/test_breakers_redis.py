@@ -38,7 +38,11 @@ async def test_of_forty_callers_on_each_of_four_replicas_one_probes(
         await asyncio.gather(*(each.report(probe, "succeeded", seconds=0) for each in shops))
         assert (await shops[3].look()).record.successes == 1
         await call(shops[1], "succeeded")
-        assert len(await allowed(*shops)) == 160
+
+        async def all_are_let_through() -> bool:  # a busy machine may keep Redis' answer from some of them for too long
+            return len(await allowed(*shops)) == 160
+
+        await until(all_are_let_through)
 
 
 async def test_replicas_count_together_and_everything_is_under_one_key_each(
