@@ -1,7 +1,8 @@
 """The knowledge base's records: documents and their pieces. Whatever searches them is made from these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -13,13 +14,24 @@ from domain.knowledge import Chunk, Document, DocumentState
 
 BATCH = 200
 
+NONE_SECONDS = 1.0
+"""How long an owner who had no documents is taken to have none: another process may have recorded the first one."""
+
+MOST_OWNERS = 10_000
+
 
 class Documents:
-    """Documents: a record each, whose version says which pieces count, and the pieces of every version."""
+    """Documents: a record each, whose version says which pieces count, and the pieces of every version.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        time: Seconds that only grow.
+    """
+
+    def __init__(self, database: Database, *, time: Callable[[], float] = monotonic) -> None:
         self._documents: Collection = database["knowledge_documents"]
         self._chunks: Collection = database["knowledge_chunks"]
+        self._time = time
+        self._without: dict[str, float] = {}
 
     async def open(self) -> None:
         """Create the indexes."""
@@ -38,6 +50,8 @@ class Documents:
         except DuplicateKeyError:
             await self._documents.update_one({"_id": document.document_id, "deleted": True}, _reborn(fields))
             return await self.get(document.document_id)
+        finally:
+            self._without.clear()
         return document
 
     async def get(self, document_id: str, *, owner: str | None = None) -> Document:
@@ -51,6 +65,17 @@ class Documents:
         """Return those of the documents that exist, by their ids."""
         found = await self._documents.find({"_id": {"$in": list(document_ids)}, "deleted": False}).to_list()
         return {entry["_id"]: _document(entry) for entry in found}
+
+    async def any_of(self, owner: str) -> bool:
+        """Return whether there are documents of an owner's or shared ones; a no of another process's may be old."""
+        if self._time() < self._without.get(owner, 0):
+            return False
+        if await self.page(owner=owner, limit=1):
+            return True
+        if len(self._without) >= MOST_OWNERS:
+            self._without.clear()
+        self._without[owner] = self._time() + NONE_SECONDS
+        return False
 
     async def page(self, *, owner: str | None, after: str = "", limit: int = 20) -> list[Document]:
         """Return documents by id, behind one of them: the owner's and the shared ones, or all."""

@@ -126,7 +126,7 @@ class Retrieval:
         began = self.clock()
         looked_at = max(most * WIDER, LEAST_LOOKED_AT)
         asked = question[:MOST_ASKED_CHARS]
-        if await self.words.lexicon.count() == 0 and not await self.documents.page(owner=owner, limit=1):
+        if await self.words.lexicon.count() == 0 and not await self.documents.any_of(owner):
             self.meaning.begin()  # nobody waits for it, and the first document finds it open
             self.figures.note(self.clock() - began, found=False)
             return Answer((), (EMPTY,), searched=False)

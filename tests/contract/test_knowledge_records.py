@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from checkpoints.ingests import Ingests
-from checkpoints.knowledge import Documents
+from checkpoints.knowledge import NONE_SECONDS, Documents
 from domain.errors import NotFound
 from domain.knowledge import Document, Family, Fingerprint, Given, Job
 from tests.documents import OPENERS, Opener
@@ -143,3 +143,18 @@ async def test_one_family_counts_whoever_founds_it_and_is_exchanged_once(records
     old, new = found[0], Family(fingerprint=mark, generation=9)
     assert [await records.ingests.exchange(old, new), await records.ingests.exchange(old, new)] == [True, False]
     assert await records.ingests.active() == new
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+async def test_an_owner_without_documents_is_not_asked_after_at_every_message(tmp_path: Path, opener: Opener) -> None:
+    seconds = 0.0
+    async with opener(tmp_path) as database:
+        here, elsewhere = Documents(database, time=lambda: seconds), Documents(database)
+        assert not await here.any_of("ann")
+        await elsewhere.add(document("doc_1", "ann"))
+        assert not await here.any_of("ann")
+        seconds = NONE_SECONDS
+        assert await here.any_of("ann")
+        assert not await here.any_of("bob")
+        await here.add(document("doc_2", "bob"))
+        assert await here.any_of("bob")
