@@ -1,10 +1,9 @@
 """What a checkpoint is stored as: itself without its values, each value once per version, and what tasks wrote.
 
-The layouts here, shelf.lua and table.py agree.
+The layouts here, in frames.py, shelf.lua and table.py agree.
 """
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
@@ -23,11 +22,11 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import INTERRUPT
 
+from checkpoints.lean.frames import asks, frame, frames_in
 from checkpoints.locks import Lease
+from domain.errors import InvalidInput
 
 SPLIT = "\0"
-FRAME = struct.Struct(">Ih")
-LENGTHS = struct.Struct(">HH")
 SUB_GRAPH_OF_A_TASK = ":"
 
 
@@ -40,13 +39,27 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, config: RunnableConfig) -> "Place":
-        """Return the place a config names."""
+        """Return the place a config names; raises `InvalidInput` for names that no shelf can hold."""
         given = config["configurable"]
-        return cls(str(given["thread_id"]), given.get("checkpoint_ns") or "", get_checkpoint_id(config) or "")
+        ns, id_ = given.get("checkpoint_ns") or "", get_checkpoint_id(config) or ""
+        if SPLIT in ns or SPLIT in id_:
+            raise InvalidInput("The name of a checkpoint's namespace, and its id, hold no NUL.")
+        return cls(thread_of(given["thread_id"]), ns, id_)
 
     def config(self) -> RunnableConfig:
         """Return the config that names it."""
         return {"configurable": {"thread_id": self.thread, "checkpoint_ns": self.ns, "checkpoint_id": self.id}}
+
+
+def thread_of(thread_id: object) -> str:
+    """Return a thread's name; raises `InvalidInput` for one that is no text, such as half a surrogate pair."""
+    thread = str(thread_id)
+    if not thread.isascii():
+        try:
+            thread.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput("The thread's name is no text that could be written.") from error
+    return thread
 
 
 class Written(NamedTuple):
@@ -70,7 +83,9 @@ class Kept(NamedTuple):
         root: For a task's sub-graph, the id of the root graph's checkpoint it belongs to; else empty.
         depth: How many ancestors are needed to rebuild channels that keep their changes only.
         references: Its channels, each with its version.
-        values: The new ones among them.
+        needed: So many of them, the first ones, have a value that is not new: it should be there.
+        values: The new ones.
+        others: Returns the needed ones: stored again where the shelf lost them, or the thread ended meanwhile.
     """
 
     place: Place
@@ -79,8 +94,14 @@ class Kept(NamedTuple):
     root: str
     depth: int
     references: list[str]
+    needed: int
     record: bytes
     values: list[tuple[str, bytes]]
+    others: Callable[[], list[tuple[str, bytes]]]
+
+    def whole(self) -> "Kept":
+        """Return the same with all of its values."""
+        return self._replace(needed=0, values=[*self.values, *self.others()])
 
 
 class Found(NamedTuple):
@@ -135,25 +156,23 @@ class Packer:
         """Return what to store of a checkpoint."""
         above = Place.of(config)
         values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
+        refs = {name: _reference(above.ns, name, version) for name, version in versions.items()}
         rest = {name: value for name, value in checkpoint.items() if name != "channel_values"}
         about = get_checkpoint_metadata(config, metadata)
+        fresh = [name for name, version in new.items() if name in values and versions.get(name) == version]
+        needed = [name for name in refs if name in values and name not in fresh]
+        unsure = [name for name in refs if name not in values and name not in new]
         return Kept(
             place=above._replace(id=checkpoint["id"]),
             parent=above.id,
             begins=metadata.get("source") != "loop",
             root=_root(above.ns, metadata),
             depth=_depth(metadata, versions),
-            references=[
-                _reference(above.ns, name, version)
-                for name, version in versions.items()
-                if name in values or name not in new
-            ],
+            references=[refs[name] for name in (*needed, *fresh, *unsure)],
+            needed=len(needed),
             record=self.packed((rest, about)),
-            values=[
-                (_reference(above.ns, name, version), self.packed(values[name]))
-                for name, version in new.items()
-                if name in values and versions.get(name) == version
-            ],
+            values=[(refs[name], self.packed(values[name])) for name in fresh],
+            others=lambda: [(refs[name], self.packed(values[name])) for name in needed],
         )
 
     def written(self, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str) -> Written:
@@ -161,14 +180,14 @@ class Packer:
         frames: dict[int, bytes] = {}
         for at, (channel, value) in enumerate(writes):
             index = WRITES_IDX_MAP.get(channel, at)
-            frames[index] = self._frame(index, task_path, channel, value)
+            frames[index] = frame(index, task_path, channel, self.packed(value))
         return Written(task_id, any(channel == INTERRUPT for channel, _ in writes), b"".join(frames.values()))
 
     def tuple_of(self, found: Found) -> CheckpointTuple:
         """Return a stored checkpoint."""
         rest, metadata = self.unpacked(found.record)
         values = {
-            reference.split(SPLIT)[1]: self.unpacked(found.values[reference])
+            _channel(found.place.ns, reference): self.unpacked(found.values[reference])
             for reference in found.references
             if reference in found.values
         }
@@ -190,55 +209,35 @@ class Packer:
             root=_root(found.place.ns, metadata),
             depth=_depth(metadata, rest["channel_versions"]),
             references=list(found.references),
+            needed=0,
             record=found.record,
             values=[(each, found.values[each]) for each in found.references if each in found.values],
+            others=list,
         )
-        return kept, [Written(task, _asks(frames), frames) for task, frames in found.written]
+        return kept, [Written(task, asks(frames), frames) for task, frames in found.written]
 
     def metadata_of(self, found: Found) -> CheckpointMetadata:
         """Return what is noted of a stored checkpoint."""
         metadata: CheckpointMetadata = self.unpacked(found.record)[1]
         return metadata
 
-    def _frame(self, index: int, task_path: str, channel: str, value: Any) -> bytes:
-        path, name = task_path.encode(), channel.encode()
-        body = LENGTHS.pack(len(path), len(name)) + path + name + self.packed(value)
-        return FRAME.pack(len(body), index) + body
-
     def _pending(self, written: Sequence[tuple[str, bytes]]) -> list[PendingWrite]:
         """Return writes as live execution applies them (LangGraph's `writes_sort_key`)."""
         found = [
             ((path, task, index), (task, channel, text))
             for task, frames in written
-            for index, path, channel, text in _frames(frames)
+            for index, path, channel, text in frames_in(frames)
         ]
         found.sort(key=itemgetter(0))
         return [(task, channel, self.unpacked(text)) for _, (task, channel, text) in found]
-
-
-def _frames(text: bytes) -> Iterator[tuple[int, str, str, bytes]]:
-    """Yield index, path, channel and value of every write."""
-    at = 0
-    while at < len(text):
-        size, index = FRAME.unpack_from(text, at)
-        at += FRAME.size
-        path, name = LENGTHS.unpack_from(text, at)
-        begin = at + LENGTHS.size
-        yield (
-            index,
-            text[begin : begin + path].decode(),
-            text[begin + path : begin + path + name].decode(),
-            text[begin + path + name : at + size],
-        )
-        at += size
 
 
 def _reference(ns: str, channel: str, version: str | float) -> str:
     return f"{ns}{SPLIT}{channel}{SPLIT}{version}"
 
 
-def _asks(frames: bytes) -> bool:
-    return any(channel == INTERRUPT for _, _, channel, _ in _frames(frames))
+def _channel(ns: str, reference: str) -> str:
+    return reference[len(ns) + 1 :].rpartition(SPLIT)[0]
 
 
 def _root(ns: str, metadata: CheckpointMetadata) -> str:

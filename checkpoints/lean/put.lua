@@ -1,8 +1,9 @@
--- Store what tasks wrote and the checkpoint that follows, or nothing where somebody else holds the lease: returns 0.
+-- Store what tasks wrote and the checkpoint that follows, or nothing where somebody else holds the lease: returns 0; or
+-- nothing where a value that the checkpoint needs is gone, lost with a Redis or with the thread's life: returns 2.
 -- Arguments: the lease's value; time to live in ms, and whether it runs while a human is asked; how many checkpoints
 -- stay (empty: all); namespace; and one text of texts, each behind its length: of the checkpoint (empty: none) its id,
 -- its parent, whether it begins something new, its root's id, depth, the checkpoint itself; how many references, and
--- they; how many new values, each behind its reference; then for each task the checkpoint it ran on, its id, whether it
+-- they; how many of these, the first ones, must have a value here; how many new values, each behind its reference; then for each task the checkpoint it ran on, its id, whether it
 -- asks a human, what it wrote. One argument, because each costs more than what is done with it.
 local lease, ttl, ends, most, ns, text = unpack(ARGV)
 if lease ~= '' and redis.call('GET', KEYS[3]) ~= lease then
@@ -27,12 +28,27 @@ end
 
 local id, parent, begins, root, depth, record = unpack(list(6))
 local refs = list(tonumber(following()))
+local needed = tonumber(following())
 local values = list(2 * tonumber(following()))
 depth = tonumber(depth)
 
+local names = {}
+for nth, ref in ipairs(refs) do
+    names[nth] = 'r\0' .. ref
+end
+names[#refs + 1] = 'd\0' .. ns
+local uses = id == '' and {} or hmget(names)
+for nth = 1, needed do
+    if not uses[nth] then
+        return 2
+    end
+end
+
+-- Nothing that a Redis without memory lets pass comes first: it would let pass the rest of the script as well.
 local function promote(of)
-    if redis.call('ZREM', order, place('s', ns, of)) == 1 then
+    if redis.call('ZSCORE', order, place('s', ns, of)) then
         redis.call('ZADD', order, 0, place('m', ns, of))
+        redis.call('ZREM', order, place('s', ns, of))
     end
 end
 
@@ -42,15 +58,15 @@ local function merged(old, new)
     for _, each in ipairs({old, new}) do
         local from = 1
         while from <= #each do
-            local size, index = struct.unpack('>I4h', each, from)
-            local frame = string.sub(each, from, from + 5 + size)
+            local size, index = struct.unpack('>I4i4', each, from)
+            local frame = string.sub(each, from, from + 7 + size)
             if not known[index] then
                 frames[#frames + 1] = frame
                 known[index] = #frames
             elseif index < 0 then
                 frames[known[index]] = frame
             end
-            from = from + 6 + size
+            from = from + 8 + size
         end
     end
     return table.concat(frames)
@@ -99,17 +115,12 @@ local function seed_of(steps)
 end
 
 local function put()
-    local old, sets, fresh, names, used = head_of(ns, id), {}, {}, {}, {}
+    local old, sets, fresh, used = head_of(ns, id), {}, {}, {}
     for nth = 1, #values, 2 do
         fresh[values[nth]] = true
         sets[#sets + 1] = 'b\0' .. values[nth]
         sets[#sets + 1] = values[nth + 1]
     end
-    for nth, ref in ipairs(refs) do
-        names[nth] = 'r\0' .. ref
-    end
-    names[#refs + 1] = 'd\0' .. ns
-    local uses = hmget(names)
     for nth, ref in ipairs(refs) do
         if uses[nth] or fresh[ref] then
             used[#used + 1] = ref

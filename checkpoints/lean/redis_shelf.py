@@ -16,7 +16,8 @@ from checkpoints.locks import Lease, lapsed, writing_lease
 from domain.errors import StoreUnavailable
 
 PREFIX = "checkpoints:"
-NO_CHECKPOINT = ("", "", "", "", "0", "", "0", "0")
+NO_CHECKPOINT = ("", "", "", "", "0", "", "0", "0", "0")
+REFUSED, VALUES_GONE = 0, 2
 LENGTH = struct.Struct(">I")
 FOUND_AT_ONCE = 500
 
@@ -42,14 +43,16 @@ class RedisShelf:
         texts: list[bytes | str] = []
         if kept:
             texts += (kept.place.id, kept.parent, "1"[: kept.begins], kept.root, str(kept.depth), kept.record)
-            texts += (str(len(kept.references)), *kept.references, str(len(kept.values)))
+            texts += (str(len(kept.references)), *kept.references, str(kept.needed), str(len(kept.values)))
             for pair in kept.values:
                 texts += pair
         else:
             texts += NO_CHECKPOINT
         for each in written:
             texts += (place.id, each.task, "1"[: each.asks], each.frames)
-        await self._fenced("put", place.thread, lease, [*self._life, most, place.ns, _joined(texts)])
+        done = await self._fenced("put", place.thread, lease, [*self._life, most, place.ns, _joined(texts)])
+        if done == VALUES_GONE and kept:
+            await self.store(place, lease, kept.whole(), written)
 
     async def one(self, place: Place) -> Found | None:
         """See `Shelf`."""
@@ -68,26 +71,28 @@ class RedisShelf:
     async def drop(self, thread: str, places: Sequence[Place] | None = None) -> None:
         """See `Shelf`."""
         what = ["all"] if places is None else ["these", *(part for place in places for part in (place.ns, place.id))]
-        await self._fenced("drop", thread, writing_lease(), what)
+        await self._fenced("drop", thread, writing_lease(), [*self._life, *what])
 
     async def retain(self, thread: str, kept: int) -> None:
         """See `Shelf`."""
-        await self._fenced("drop", thread, writing_lease(), ["retain", kept])
+        await self._fenced("drop", thread, writing_lease(), [*self._life, "retain", kept])
 
     async def close(self) -> None:
         """Close the connection."""
         await self._line.close()
 
-    async def _fenced(self, name: str, thread: str, lease: Lease | None, arguments: Sequence[Argument]) -> None:
+    async def _fenced(self, name: str, thread: str, lease: Lease | None, arguments: Sequence[Argument]) -> Any:
+        """Run a script that writes, and return its answer."""
         keys = _keys(thread)
         value = ""
         if lease and lease.key:
             keys, value = [*keys, lease.key], lease.value
         with answering(lease):
             done = await self._line.run(script(name), keys, [value, *arguments])
-        if not done and lease:
+        if done == REFUSED and lease:
             lease.lose()
             raise lapsed()
+        return done
 
     async def _read(self, thread: str, *what: Argument) -> list[Found]:
         with answering(None):

@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoints.lean.packing import allowing
-from checkpoints.lean.parts import Found, Packer, Place, Shelf
+from checkpoints.lean.parts import Found, Packer, Place, Shelf, thread_of
 from checkpoints.lean.together import Together
 
 PAGE = 20
@@ -98,8 +98,9 @@ class LeanSaver(BaseCheckpointSaver[str]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove everything of a thread."""
-        await self._together.flush(str(thread_id))
-        await self.shelf.drop(str(thread_id))
+        thread = thread_of(thread_id)
+        await self._together.flush(thread)
+        await self.shelf.drop(thread)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove every checkpoint of these runs; reads all threads."""
@@ -113,10 +114,11 @@ class LeanSaver(BaseCheckpointSaver[str]):
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Add everything of a thread to another."""
-        await self._together.flush(str(source_thread_id))
-        found = [each async for each in self._pages(str(source_thread_id), None, before="", most=PAGE)]
+        source, target = thread_of(source_thread_id), thread_of(target_thread_id)
+        await self._together.flush(source)
+        found = [each async for each in self._pages(source, None, before="", most=PAGE)]
         for each in reversed(found):
-            kept, written = self._packer.again(each, str(target_thread_id))
+            kept, written = self._packer.again(each, target)
             await self._together.put(kept)
             for one in written:
                 await self._together.write(kept.place, one)
@@ -128,7 +130,7 @@ class LeanSaver(BaseCheckpointSaver[str]):
         """
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f"{strategy!r} is no strategy; there are keep_latest and delete.")
-        for thread in map(str, thread_ids):
+        for thread in map(thread_of, thread_ids):
             await self._together.flush(thread)
             await (self.shelf.drop(thread) if strategy == "delete" else self.shelf.retain(thread, 0))
 
@@ -168,7 +170,7 @@ class LeanSaver(BaseCheckpointSaver[str]):
         end = (before and get_checkpoint_id(before)) or ""
         given = config["configurable"] if config else {}
         ns, wanted = given.get("checkpoint_ns"), given.get("checkpoint_id")
-        for thread in [str(given["thread_id"])] if config else await self.shelf.threads():
+        for thread in [thread_of(given["thread_id"])] if config else await self.shelf.threads():
             async for found in self._pages(thread, ns, before=end, most=most):
                 if not wanted or found.place.id == wanted:
                     yield found

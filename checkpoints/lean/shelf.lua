@@ -115,8 +115,13 @@ local function release(refs)
     hdel(gone)
 end
 
+-- What a Redis without memory lets pass comes first, and lets pass the rest: else nothing could be dropped there.
 local function drop(ns, id, whole)
     local head = head_of(ns, id)
+    redis.call('ZREM', order, place('s', ns, id), place('m', ns, id))
+    if ns == '' and redis.call('HGET', data, 'i') == id then
+        redis.call('HDEL', data, 'i')
+    end
     if head then
         release(head[2])
     end
@@ -127,7 +132,6 @@ local function drop(ns, id, whole)
     gone[#gone + 1] = place('h', ns, id)
     gone[#gone + 1] = place('c', ns, id)
     hdel(gone)
-    redis.call('ZREM', order, place('s', ns, id), place('m', ns, id))
     if whole and ns == '' then
         for _, member in ipairs(under('x\0' .. id .. '\0')) do
             local sub, sub_id = string.match(member, '^x%z[^%z]*%z([^%z]*)%z(.*)$')

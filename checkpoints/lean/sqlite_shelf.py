@@ -11,11 +11,11 @@ from checkpoints.embedded.engine import READERS, Engine
 from checkpoints.embedded.transactions import Connected
 from checkpoints.lean.parts import Care, Found, Kept, Place, Written
 from checkpoints.lean.table import TABLES, Table
-from checkpoints.locks import Lease, writing_lease
+from checkpoints.locks import Lease, lapsed, writing_lease
 from domain.errors import StoreUnavailable
 
 BUSY_SECONDS: Final = 5.0
-_FORMAT: Final = 0x0A0D0C02  # PRAGMA application_id: a file of ours, in the first format
+_FORMAT: Final = 0x0A0D0C03  # PRAGMA application_id: a file of ours, in the second format
 
 
 class Opened(Connected):
@@ -58,10 +58,12 @@ class SqliteShelf:
         return cls(await Engine.opened(partial(_connections, path)), care)
 
     async def store(self, place: Place, lease: Lease | None, kept: Kept | None, written: Sequence[Written]) -> None:
-        """See `Shelf`. Leases are not looked at again: a file belongs to one process, whose leases nobody takes."""
+        """See `Shelf`. A file belongs to one process, so whether its lease is over is asked of the lease alone."""
         most = self._care.kept
 
         def work(opened: Opened) -> None:
+            if lease and not lease.is_held():
+                raise lapsed()
             for each in written:
                 opened.table.write(place, each)
             if kept:

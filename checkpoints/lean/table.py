@@ -9,7 +9,8 @@ from typing import Final
 
 import ormsgpack
 
-from checkpoints.lean.parts import FRAME, Found, Kept, Place, Written
+from checkpoints.lean.frames import merged
+from checkpoints.lean.parts import Found, Kept, Place, Written
 
 TABLES: Final = (
     """CREATE TABLE checkpoint (thread TEXT, ns TEXT, id TEXT, parent TEXT, milestone INTEGER DEFAULT 0, root TEXT,
@@ -33,14 +34,16 @@ class Table:
         if self._newest(place) > place.id and not self._has(place):
             return
         row = self._run(f"SELECT frames FROM written WHERE {AT} AND task = ?", (*place, written.task)).fetchone()  # noqa: S608  # a constant
-        frames = _merged(row[0], written.frames) if row else written.frames
+        frames = merged(row[0], written.frames) if row else written.frames
         self._run("INSERT OR REPLACE INTO written VALUES (?, ?, ?, ?, ?)", (*place, written.task, frames))
         if written.asks:
             self._promote(place)
 
     def put(self, kept: Kept, *, most: int | None) -> None:
-        """Store a checkpoint, and let so many stay beside the newest; None: all."""
+        """Store a checkpoint, and values that went meanwhile, and let so many stay beside the newest; None: all."""
         place, refs = kept.place, ormsgpack.packb(kept.references)
+        if not self._holds(place.thread, kept.references[: kept.needed]):
+            kept = kept.whole()
         if kept.begins and kept.parent:
             self._promote(place._replace(id=kept.parent))
         self._run_many(
@@ -123,6 +126,10 @@ class Table:
                 found[ref] = row[0]
         return found
 
+    def _holds(self, thread: str, refs: Iterable[str]) -> bool:
+        look = "SELECT 1 FROM value WHERE thread = ? AND ref = ?"
+        return all(self._run(look, (thread, ref)).fetchone() for ref in refs)
+
     def _written(self, place: Place) -> list[tuple[str, bytes]]:
         return self._run(f"SELECT task, frames FROM written WHERE {AT}", place).fetchall()  # noqa: S608  # a constant
 
@@ -172,17 +179,3 @@ def _surplus(rows: Sequence[tuple[str, int, str]], most: int) -> list[str]:
     oldest = rows[:0:-1]  # but the newest
     by_worth = [row for row in oldest if not row[1]] + [row for row in oldest if row[1]]
     return [id_ for id_, _, _ in by_worth[: max(len(rows) - most - 1, 0)]]
-
-
-def _merged(old: bytes, new: bytes) -> bytes:
-    """Join what a task wrote: what came first stays, place by place; a special place (below 0) has the last."""
-    frames: dict[int, bytes] = {}
-    for text in (old, new):
-        at = 0
-        while at < len(text):
-            size, index = FRAME.unpack_from(text, at)
-            end = at + FRAME.size + size
-            if index not in frames or index < 0:
-                frames[index] = text[at:end]
-            at = end
-    return b"".join(frames.values())

@@ -58,7 +58,10 @@ class Together:
         """Store what a task wrote; raises what the store raises."""
         lease = writing_lease()
         waiting = self._waiting.get(place)
-        if waiting is None or waiting.lease is not lease:
+        if waiting and waiting.lease is not lease:
+            self._send(waiting)  # each is fenced by its own
+            waiting = None
+        if waiting is None:
             waiting = self._waiting[place] = _Waiting(place, lease)
             if place not in self._under_way:
                 self._wait(waiting, TURNS)
