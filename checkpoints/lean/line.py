@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -18,13 +19,13 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, NoScriptError
+from redis.exceptions import InvalidResponse, NoScriptError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from checkpoints.lean.resp import Argument, Replies, packed
 
 ANSWER_SECONDS = 2.0
-LOST = (RedisConnectionError, RedisTimeoutError)
+LOST = (RedisConnectionError, RedisTimeoutError, ReadOnlyError)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,14 @@ class Line:
         wire = self._wire
         if wire is None or wire.is_lost:
             wire = await self._connected()
-        return await wire.ask(request)
+        try:
+            return await wire.ask(request)
+        except ResponseError as error:
+            if "read only" not in str(error):
+                raise
+            # Another one was made the master, and the address may lead there by now.
+            wire.lose(RedisConnectionError("This Redis became a replica."))
+            raise ReadOnlyError(str(error)) from error
 
     async def _connected(self) -> "_Wire":
         async with self._connecting:
@@ -137,17 +145,20 @@ class _Wire(asyncio.Protocol):
                 else:
                     answer.set_result(reply)
         except (InvalidResponse, ValueError, IndexError):
-            self._lose(RedisConnectionError("Redis answered something else than its protocol."))
+            self.lose(RedisConnectionError("Redis answered something else than its protocol."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits."""
-        self._lose(RedisConnectionError(f"Redis closed the connection: {exc}."))
+        self.lose(RedisConnectionError(f"Redis closed the connection: {exc}."))
         self._closed.set()
 
     async def close(self) -> None:
-        """Close the connection and wait until it is."""
-        self._lose(RedisConnectionError("The connection is being closed."))
-        await self._closed.wait()
+        """Close the connection and wait until it is; what a Redis that stands still does not take is not waited for."""
+        self.lose(RedisConnectionError("The connection is being closed."))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._answer_seconds):
+                await self._closed.wait()
+        self._transport.abort()
 
     def _send(self) -> None:
         if not self.is_lost:
@@ -161,11 +172,12 @@ class _Wire(asyncio.Protocol):
             return
         left = self._waiting[0][1] + self._answer_seconds - time.monotonic()
         if left <= 0:
-            self._lose(RedisTimeoutError("Redis did not answer in time."))
+            self.lose(RedisTimeoutError("Redis did not answer in time."))
         else:
             self._watch = self._loop.call_later(left, self._look)
 
-    def _lose(self, error: Exception) -> None:
+    def lose(self, error: Exception) -> None:
+        """Give the connection up, and tell everybody who waits."""
         self.is_lost = True
         if self._watch is not None:
             self._watch.cancel()

@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from checkpoints.lean.line import Line, Script
 from checkpoints.lean.parts import Care, Found, Kept, Place, Written
 from checkpoints.lean.resp import Argument
 from checkpoints.locks import Lease, lapsed, writing_lease
+from checkpoints.redis import reason, tagged, untagged
 from domain.errors import StoreUnavailable
 
 PREFIX = "checkpoints:"
@@ -103,16 +104,15 @@ class RedisShelf:
         return [_found(thread, row, known) for row in rows]
 
     async def _scanned(self) -> AsyncIterator[str]:
-        begin, end = f"{PREFIX}{{".encode(), b"}"
         at = b"0"
         seen = set[bytes]()
         with answering(None):
             while True:
-                at, keys = await self._line.ask("SCAN", at, "MATCH", begin + b"*" + end, "COUNT", FOUND_AT_ONCE)
+                at, keys = await self._line.ask("SCAN", at, "MATCH", f"{PREFIX}{{*}}", "COUNT", FOUND_AT_ONCE)
                 for key in keys:
                     if key not in seen:
                         seen.add(key)
-                        yield key[len(begin) : len(key) - len(end)].decode()
+                        yield untagged(key.decode().removeprefix(PREFIX))
                 if at == b"0":
                     return
 
@@ -125,9 +125,7 @@ def answering(lease: Lease | None) -> Iterator[None]:
     except (RedisError, OSError) as error:
         if lease and not lease.is_held():
             raise lapsed() from error
-        refuses = isinstance(error, ResponseError)
-        done = "refuses what they need; see its log and its access rules" if refuses else "does not answer"
-        raise StoreUnavailable(f"The checkpoints' Redis {done}.") from error
+        raise StoreUnavailable(f"The checkpoints' Redis {reason(error)}.") from error
 
 
 def _joined(texts: Sequence[bytes | str]) -> bytes:
@@ -140,8 +138,9 @@ def _joined(texts: Sequence[bytes | str]) -> bytes:
 
 
 def _keys(thread: str) -> list[Argument]:
-    """Return a thread's keys; the braces keep them together in a cluster."""
-    return [f"{PREFIX}{{{thread}}}", f"{PREFIX}{{{thread}}}:order"]
+    """Return a thread's keys; the braces keep them, and the thread's lease, together in a cluster."""
+    key = PREFIX + tagged(thread)
+    return [key, f"{key}:order"]
 
 
 def _found(thread: str, row: list[Any], values: dict[str, bytes]) -> Found:

@@ -58,7 +58,7 @@ async def left_by_a_crash(on: Replica) -> Run:
     """Leave a run as a process does that was killed: a record, and a lease that nobody renews."""
     run = asked().run(now())
     await on.records.add(run)
-    await on.redis.set(f"lease:{run.thread_id}", "somebody.dead/7", px=round(LEASE_SECONDS * 1000))
+    await on.redis.set(f"lease:{{{run.thread_id}}}", "somebody.dead/7", px=round(LEASE_SECONDS * 1000))
     return run
 
 
@@ -149,7 +149,7 @@ async def test_a_run_whose_lease_is_taken_stops_and_leaves_its_record_alone(
 ) -> None:
     async with replica(server.url, tmp_path, tends=False) as here:
         live = await begun(here)
-        await here.redis.delete(f"lease:{live.run.thread_id}")
+        await here.redis.delete(f"lease:{{{live.run.thread_id}}}")
         with pytest.raises(StoreUnavailable, match=r"lost the thread's lease"):
             await live.settled()
         assert (await here.records.get(live.run.run_id)).status == "running"
@@ -335,7 +335,7 @@ async def test_a_lease_of_a_dead_holder_is_taken_as_soon_as_it_lapses(server: Re
         open_redis(server.url, max_connections=8, manner=PATIENT) as client,
         open_redis_locks(client, lease_seconds=LEASE_SECONDS) as locks,
     ):
-        await client.set("lease:t", "somebody.dead/7", px=round(LEASE_SECONDS * 1000))
+        await client.set("lease:{t}", "somebody.dead/7", px=round(LEASE_SECONDS * 1000))
         begun_at = asyncio.get_running_loop().time()
         async with locks.hold("t", wait_seconds=None):
             took = asyncio.get_running_loop().time() - begun_at
