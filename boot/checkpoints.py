@@ -1,8 +1,6 @@
-"""Checkpoints by hand: `python -m boot.checkpoints copy --from SAVER --to SAVER`, and `prune`.
+"""Checkpoints by hand: `python -m boot.checkpoints copy --from SAVER --to SAVER`, and `prune --in SAVER`.
 
-A SAVER is `redis`, `redis-json`, `sqlite` or `langgraph-sqlite`, with an address or a path behind a colon where it is
-not the one of the settings: `langgraph-sqlite:old.sqlite`. Stop the servers first: what they store meanwhile is not
-copied.
+Stop the servers first: what they store meanwhile is not copied.
 """
 
 import argparse
@@ -26,6 +24,30 @@ from domain.errors import ConfigurationError, OrchestrationError
 
 KINDS = ("redis", "redis-json", "sqlite", "langgraph-sqlite")
 CONNECTIONS = 4
+
+SAVERS = """
+a SAVER is one of these, with an address or a path behind a colon where it is not the one of the settings:
+  redis             our checkpoints in a plain Redis or Valkey (REDIS_URL)
+  redis-json        langgraph-checkpoint-redis's, in a Redis with search and JSON (REDIS_URL)
+  sqlite            our checkpoints in a file (DATA_DIR/checkpoints.sqlite)
+  langgraph-sqlite  langgraph-checkpoint-sqlite's, in a file
+"""
+
+COPYING = f"""{SAVERS}
+Threads are copied one after the other, each checkpoint once: what is there already stays, and a copy that was broken off
+goes on when it is started again. Nothing is removed where they come from. CHECKPOINTS_KEPT applies to a thread at its
+next step, or with `prune`; CHECKPOINT_KEY encrypts what is copied, and has to name the keys of what is read.
+
+  python -m boot.checkpoints copy --from redis-json --to redis
+  python -m boot.checkpoints copy --from langgraph-sqlite:old.sqlite --to sqlite --thread thr_1
+  python -m boot.checkpoints copy --from sqlite --to redis:rediss://app:password@redis.example:6379/0
+"""
+
+PRUNING = f"""{SAVERS}
+Of every thread its newest checkpoint stays, and so many beside it: ends of runs and pauses for humans first.
+
+  python -m boot.checkpoints prune --in redis --kept 3
+"""
 
 
 async def copy(settings: Settings, source: str, target: str, *, threads: list[str]) -> str:
@@ -89,15 +111,20 @@ async def _opened_redis(stack: AsyncExitStack, settings: Settings, kind: str, wh
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
     """Return the options; leaves the process with status 2 when they make no sense."""
+    as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m boot.checkpoints", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m boot.checkpoints", description=__doc__, epilog=SAVERS, formatter_class=as_written
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    copying = commands.add_parser("copy", help="copy threads; what is there already stays")
+    copying = commands.add_parser(
+        "copy", help="copy threads; what is there already stays", epilog=COPYING, formatter_class=as_written
+    )
     copying.add_argument("--from", dest="source", required=True, metavar="SAVER", help="where they are")
     copying.add_argument("--to", dest="target", required=True, metavar="SAVER", help="where they shall be")
     copying.add_argument("--thread", action="append", default=[], metavar="ID", help="this one only; may be repeated")
-    pruning = commands.add_parser("prune", help="drop what is more than the settings let stay")
+    pruning = commands.add_parser(
+        "prune", help="drop what is more than the settings let stay", epilog=PRUNING, formatter_class=as_written
+    )
     pruning.add_argument("--in", dest="target", required=True, metavar="SAVER", help="where: redis or sqlite")
     pruning.add_argument("--kept", type=int, metavar="N", help="beside the newest; absent: CHECKPOINTS_KEPT")
     return parser.parse_args(arguments)

@@ -1,5 +1,8 @@
 """Threads copied from one saver to another go on there, and a copy that was broken off goes on as well."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,13 +10,15 @@ from typing import Any
 import pytest
 from langgraph.types import Command
 
-from boot.checkpoints import copy, prune
+from boot.checkpoints import KINDS, copy, prune, read_options
 from boot.settings import Settings
 from checkpoints.copying import copied, threads_of
+from checkpoints.saver import open_redis_saver
 from domain.errors import ConfigurationError
 from tests.contract.test_savers_kept import talk, turn
 from tests.redis_server import RedisServer, redis_server
-from tests.savers import OURS, PACKAGED, config_of
+from tests.running import ROOT
+from tests.savers import OURS, PACKAGED, client_of, config_of, file_misfits
 
 EVERY = {**OURS, **{name: opener for name, opener in PACKAGED.items() if name != "memory"}}
 
@@ -70,3 +75,46 @@ async def test_a_saver_that_is_none_is_refused(named: str, tmp_path: Path) -> No
         await copy(Settings(_env_file=None, data_dir=tmp_path), named, "sqlite", threads=[])
     with pytest.raises(ConfigurationError):
         await prune(Settings(_env_file=None, data_dir=tmp_path), named, kept=1)
+
+
+async def copying(url: str, folder: Path, *, kill_after: int | None = None) -> str:
+    """Run the command of its own process, kill it after so many threads, and return what it said."""
+    environment = {**os.environ, "REDIS_URL": url, "DATA_DIR": str(folder)}
+    command = (sys.executable, "-m", "boot.checkpoints", "copy", "--from", "redis", "--to", "sqlite")
+    pipes: Any = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, **pipes)
+    assert process.stderr
+    for _ in range(kill_after or 0):
+        await process.stderr.readline()
+    if kill_after:
+        process.kill()
+    said, _ = await process.communicate()
+    return said.decode().strip()
+
+
+async def test_a_copy_that_was_killed_goes_on_where_it_was(server: RedisServer, tmp_path: Path) -> None:
+    threads = [f"t{n}" for n in range(30)]
+    async with client_of(server) as client, open_redis_saver(client) as old:
+        for thread in threads:
+            await turn(talk(old), {"said": "one"}, thread)
+            await turn(talk(old), {"said": "ask"}, thread)
+        expected = [await states(old, thread) for thread in threads]
+    assert await copying(server.url, tmp_path, kill_after=5) == ""
+    said = await copying(server.url, tmp_path)
+    assert said.endswith("checkpoints of 30 threads copied.")
+    assert 0 < int(said.split()[0]) <= 25 * len(expected[0])
+    assert file_misfits(tmp_path / "checkpoints.sqlite") == []
+    async with OURS["sqlite"](tmp_path) as new:
+        assert [await states(new, thread) for thread in threads] == expected
+        assert await turn(talk(new), Command(resume="yes"), "t0") == {"said": "yes", "n": 2}
+
+
+@pytest.mark.parametrize("command", ["copy", "prune"])
+async def test_the_help_tells_what_a_saver_is_and_how_to_ask(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options([command, "--help"])
+    told = capsys.readouterr().out
+    assert [kind for kind in KINDS if f"\n  {kind} " not in told] == []
+    for line in told.splitlines():
+        if line.startswith("  python -m boot.checkpoints "):
+            assert read_options(line.split()[3:]).command == command
