@@ -34,9 +34,9 @@ a SAVER is one of these, with an address or a path behind a colon where it is no
 """
 
 COPYING = f"""{SAVERS}
-Threads are copied one after the other, each checkpoint once: what is there already stays, and a copy that was broken off
-goes on when it is started again. Nothing is removed where they come from. CHECKPOINTS_KEPT applies to a thread at its
-next step, or with `prune`; CHECKPOINT_KEY encrypts what is copied, and has to name the keys of what is read.
+Threads are copied one after the other, each checkpoint once: what is there already stays, and a copy that was broken
+off goes on when it is started again. Nothing is removed where they come from. CHECKPOINTS_KEPT applies to a thread at
+its next step, or with `prune`; CHECKPOINT_KEY encrypts what is copied, and has to name the keys of what is read.
 
   python -m boot.checkpoints copy --from redis-json --to redis
   python -m boot.checkpoints copy --from langgraph-sqlite:old.sqlite --to sqlite --thread thr_1

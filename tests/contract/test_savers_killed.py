@@ -2,12 +2,20 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
+from checkpoints.lean.line import Line, Script
+from checkpoints.lean.packing import serializer
+from checkpoints.lean.parts import Care
+from checkpoints.lean.redis_shelf import RedisShelf
+from checkpoints.lean.resp import Argument
+from checkpoints.lean.saver import LeanSaver
 from domain.errors import StoreUnavailable
 from tests.redis_server import RedisServer, redis_server
 from tests.running import ROOT
@@ -103,3 +111,61 @@ async def test_a_log_cut_off_anywhere_is_whole_up_to_there(tmp_path: Path) -> No
             states.append(found.checkpoint["channel_values"].get("n", 0) if found else 0)
         assert states == sorted(states, reverse=True)
         assert len(set(states)) > STEPS // 2
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+class Ending(Line):
+    """A connection whose process is killed at one of its commands.
+
+    Args:
+        after: So many commands go through.
+        is_sent: Whether the next one still reaches Redis; its answer reaches nobody.
+    """
+
+    def __init__(self, client: Redis, *, after: int, is_sent: bool) -> None:
+        super().__init__(client)
+        self._left, self._is_sent = after, is_sent
+
+    async def run(self, script: Script, keys: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
+        self._left -= 1
+        if self._left >= 0 or (self._left == -1 and self._is_sent):
+            answer = await super().run(script, keys, arguments)
+            if self._left >= 0:
+                return answer
+        raise Killed
+
+
+async def ended_at(client: Redis, effects: Path, thread: str, *, after: int, is_sent: bool) -> bool:
+    """Run the graph until its process is killed, and return whether it was."""
+    shelf = RedisShelf(Ending(client, after=after, is_sent=is_sent), Care(kept=2))
+    graph = counting(LeanSaver(shelf, serializer()), effects)
+    try:
+        await graph.ainvoke({"n": 0, "text": ""}, config_of(thread), durability="sync")
+    except Killed:
+        return True
+    finally:
+        await shelf.close()
+    return False
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
+async def test_killed_before_or_after_any_command_nothing_is_half_and_one_step_is_repeated(
+    is_sent: bool, tmp_path: Path
+) -> None:
+    async with redis_server(tmp_path / "redis", modules=False) as server, client_of(server) as client:
+        after = 0
+        while await ended_at(client, tmp_path / f"{after}", f"t{after}", after=after, is_sent=is_sent):
+            assert await misfits(client) == []
+            async with AsyncExitStack() as stack:
+                graph = counting(await opened(stack, server.url), tmp_path / f"{after}")
+                values = (await graph.aget_state(config_of(f"t{after}"))).values
+                assert values.get("text", "") == text_at(values.get("n", 0))
+                given = None if values else {"n": 0, "text": ""}
+                assert (await graph.ainvoke(given, config_of(f"t{after}"), durability="sync"))["n"] == STEPS
+            done = [int(each) for each in (tmp_path / f"{after}").read_text().split()]
+            assert (sorted(set(done)), len(done) <= STEPS + 1) == (list(range(STEPS)), True)
+            after += 1
+        assert after >= STEPS

@@ -34,7 +34,7 @@ async def test_a_pause_outlives_the_server_and_is_carried_out_once(
     tmp_path: Path, demo: DemoServices, checkpointer: str
 ) -> None:
     async with redis_server(tmp_path / "redis") as redis:
-        told = {"CHECKPOINTER": checkpointer, "REDIS_URL": redis.url, "LEASE_SECONDS": "2"}
+        told: Any = {"CHECKPOINTER": checkpointer, "REDIS_URL": redis.url, "LEASE_SECONDS": "2"}
         async with server_process(tmp_path / "data", demo, **told) as process, client_of(process.url) as client:
             run_id, request_id = await paused(client)
             assert (await port_of(client, "checkpoints"))["form"].startswith(SERVED_BY[checkpointer])
