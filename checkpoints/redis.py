@@ -35,6 +35,7 @@ PROMPT: dict[str, Any] = {
 REFUSALS = {
     "maxmemory": "has no memory left (maxmemory)",
     "read only": "is a replica, which takes no writes",
+    "is loading": "is still reading what it has stored",
     "MISCONF": "cannot write to its disk, and so takes no writes",
     "bulk length": "takes no values as large as this one (proto-max-bulk-len)",
 }
