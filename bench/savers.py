@@ -1,8 +1,10 @@
 """Where checkpoints go: what each saver costs a run, in turns so that all have the same luck, and a growing thread."""
 
+import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from itertools import count, product
 from pathlib import Path
@@ -90,7 +92,7 @@ class Places:
     async def stored_bytes(self, saver: str) -> int:
         """Return what a saver's store holds."""
         if saver in (OURS_FILE, PACKAGE_FILE):
-            return sum(each.stat().st_size for each in self._folder.glob(f"{saver}.file"))
+            return await asyncio.to_thread(_file_bytes, self._folder / f"{saver}.file")
         begin = "checkpoints:*" if saver == OURS else "*checkpoint*"
         keys = [key async for key in self._client.scan_iter(match=begin, count=1000)]
         return sum([int(await self._client.memory_usage(key, samples=0) or 0) for key in keys])
@@ -163,6 +165,13 @@ async def opened(folder: Path) -> AsyncIterator[Places]:
             zip(GRAPHS, (three_nodes, lambda saver: build(parts, checkpointer=saver)), strict=True)
         )
         yield Places(folder, client, {NONE: None, **savers}, graphs)
+
+
+def _file_bytes(path: Path) -> int:
+    """Return the size of a file once everything written is in it, other threads' late writes too."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return path.stat().st_size
 
 
 class Message(TypedDict):
