@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     enable_ab_testing: bool = Field(True, description="false: no run gets a variant, whatever experiments run")
 
     action_resolve_seconds: float = Field(
-        20.0, ge=0, description="How long a doubtful outcome is inquired into before it is `unknown`"
+        20.0, ge=0, description="How long a service that answers is asked for a lost outcome until it is `unknown`"
     )
     max_steps: int = Field(5, ge=1, le=50, description="Rounds of actions one run may take")
     queue_seconds: float = Field(30.0, ge=0, description="How long a message waits for the run before it")

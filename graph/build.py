@@ -40,7 +40,7 @@ class Parts:
         error_handling: Whether a failing service is told to the model, or fails the run.
         window_chars: Budget of the conversation's working window, in characters.
         summary_chars: Budget of the running summary, in characters.
-        resolve_seconds: How long a doubtful outcome of an action is inquired into before it is `unknown`.
+        resolve_seconds: How long a service that answers is asked what came of an action until that is `unknown`.
         vitals: How the services are; None where nobody is told.
     """
 

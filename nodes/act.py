@@ -22,7 +22,7 @@ from domain.ports import Approvals, Ledger, Policies, Toolbox
 from domain.state import Released, Update
 
 KEY_LASTS = timedelta(hours=24)
-"""How long a service is trusted to remember a key; the usual ones forget it after a day."""
+"""How long a service is trusted to remember a key, and its word is waited for; the usual ones forget after a day."""
 
 MOST_SENDS = 3
 """How often an action is sent whose service says each time that the send before did not arrive."""
@@ -91,7 +91,7 @@ class Sender:
     """Sends actions exactly once, or says that nobody knows.
 
     Args:
-        resolve_seconds: How long a doubtful outcome is inquired into before it is `unknown`.
+        resolve_seconds: How long a service that answers is asked what came of an action until that is `unknown`.
     """
 
     toolbox: Toolbox
@@ -188,15 +188,15 @@ class Sender:
         self, order: Order, hold: Hold, refusal: Refusal | None, error: ServiceError | None, *, sends: int = 1
     ) -> Result | Postponed:
         """Find out what came of an action that somebody may have sent, by its key, or by asking; else say `unknown`."""
-        action = order.action
-        if refusal is None and self.toolbox.honours_key(action) and self.clock() < hold.begun_at + KEY_LASTS:
+        action, is_recent = order.action, self.clock() < hold.begun_at + KEY_LASTS
+        if refusal is None and self.toolbox.honours_key(action) and is_recent:
             resent = await self._resent(action, hold, error)
             if isinstance(resent, ServiceUnavailable):
                 return await self._put_off(hold, resent, in_doubt=True)
             return await self._finish(hold, resent, "resend")
         if lookup := self.toolbox.lookup(action):
             found = await self._asked(action, lookup, hold.key)
-            if isinstance(found, ServiceUnavailable) and refusal is None:
+            if isinstance(found, ServiceUnavailable) and refusal is None and is_recent:
                 return await self._put_off(hold, found, in_doubt=True)
             if isinstance(found, ServiceUnavailable):
                 found = _came(action, "unknown", found)

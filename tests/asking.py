@@ -1,5 +1,6 @@
 """What tests say to a server, in one line each."""
 
+import asyncio
 from typing import Any
 
 import httpx2
@@ -62,3 +63,12 @@ async def seen(client: httpx2.AsyncClient, request_id: str, wait: float = 0) -> 
     """Return a request, waiting for its decision."""
     record: dict[str, Any] = (await client.get(f"/approvals/{request_id}?wait={wait}")).json()
     return record
+
+
+async def ended(client: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:
+    """Wait until a run is over, and return its only action."""
+    async with asyncio.timeout(20):
+        while (answer := await resume(client, run_id)).status_code == 202:  # noqa: ASYNC110  # over HTTP
+            await asyncio.sleep(0.02)
+    action: dict[str, Any] = answer.json()["actions"][0]
+    return action

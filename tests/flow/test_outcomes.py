@@ -1,9 +1,9 @@
 """What a server says of an approved action is what the service's own truth says, or that nobody knows."""
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from tests.asking import REFUND, decide, paused, resume
+from tests.asking import REFUND, decide, ended, paused, resume
 from tests.downstream_document import services_file
 from tests.downstream_simulator import Downstream, downstream_simulator
 from tests.running import served, server_process, settings_for
@@ -100,13 +100,22 @@ async def test_a_service_that_could_tell_is_waited_for_while_its_circuit_is_open
     shop: Downstream, realm: str, tmp_path: Path, mode: str, evidence: str
 ) -> None:
     async with in_doubt(tmp_path, shop.url(realm, mode, "drop_after-1")) as (client, run_id):
-        async with asyncio.timeout(20):
-            while (answer := await resume(client, run_id)).status_code == 202:  # noqa: ASYNC110  # over HTTP
-                await asyncio.sleep(0.02)
+        action = await ended(client, run_id)
         (entry,) = (await client.get("/actions")).json()["actions"]
         sent = (await client.get("/audit", params={"event": "action.sent"})).json()["entries"]
-    assert (answer.json()["actions"][0]["status"], entry["evidence"]) == ("executed", evidence)
+    assert (action["status"], entry["evidence"]) == ("executed", evidence)
     assert (len(shop.events(realm)), len(sent)) == (1, 1)
+
+
+@pytest.mark.parametrize("mode", ["dedupes", "queryable"])
+async def test_a_service_that_could_tell_is_not_waited_for_for_ever(
+    shop: Downstream, realm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    async with in_doubt(tmp_path, shop.url(realm, mode, "drop_after-1")) as (client, run_id):
+        await client.post("/circuit-breakers/shop/force-open", json={})
+        monkeypatch.setattr("nodes.act.KEY_LASTS", timedelta(seconds=1))
+        action = await ended(client, run_id)
+    assert (action["status"], len(shop.events(realm))) == ("unknown", 1)
 
 
 @pytest.mark.parametrize(("mode", "state"), [("dedupes", {"unknown"}), ("queryable", {"unknown", "executed"})])

@@ -1,6 +1,5 @@
 """What happens to an approved action between the yes and the send: it waits, and the world is asked again."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from checkpoints.locks import Lease, writing_under
 from domain.actions import Action, Call
 from domain.errors import StoreUnavailable
 from domain.ledger import Order
-from tests.asking import REFUND, decide, paused, resume
+from tests.asking import REFUND, decide, ended, paused, resume
 from tests.downstream_document import services_file
 from tests.downstream_simulator import Downstream, downstream_simulator
 from tests.running import Served, served, settings_for
@@ -67,15 +66,6 @@ async def waiting(client: httpx2.AsyncClient, *, seconds: float | None = None) -
     answer = await resume(client, run_id)
     assert answer.status_code == 202, answer.text
     return run_id, request_id, answer.json()
-
-
-async def ended(client: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:
-    """Wait until a run is over, and return its only action."""
-    async with asyncio.timeout(20):
-        while (answer := await resume(client, run_id)).status_code == 202:  # noqa: ASYNC110  # over HTTP
-            await asyncio.sleep(0.02)
-    action: dict[str, Any] = answer.json()["actions"][0]
-    return action
 
 
 async def test_an_approved_action_waits_for_an_open_circuit_and_is_sent_by_the_probe(
