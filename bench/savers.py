@@ -3,9 +3,10 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, product
 from pathlib import Path
 from statistics import median
@@ -39,8 +40,8 @@ SAVERS = (NONE, MEMORY, OURS, PACKAGE, OURS_FILE, PACKAGE_FILE)
 GRAPHS = ("three nodes", "our own graph")
 GROWING = (OURS, PACKAGE, OURS_FILE, PACKAGE_FILE)
 WARM_RUNS = 5
-AROUND = 5
-"""A turn's time is the median of so many turns before and behind it, and its own."""
+AROUND, ROUNDS = 5, 3
+"""A turn's time is the median of so many turns on either side of it, in so many rounds; in turns with the others."""
 
 SAID = "hello, this is one more line of a long talk that needs no call of anything at all, and it goes on like that"
 
@@ -217,20 +218,33 @@ async def _trips(places: Places) -> tuple[int, int]:
 
 
 async def _grown(places: Places, saver: str, turns: Sequence[int]) -> Grown:
-    """Return how a thread of our own graph grows."""
-    before = await places.stored_bytes(saver)
-    said, times = 0, list[float]()
-    run = _run(places.graphs[GRAPHS[1]](places.savers[saver]), True, f"grows {saver}")
-
-    async def turn() -> None:
-        nonlocal said
-        left: Any = await run()
-        said += len(SAID.encode()) + len(left["reply"].encode())
-
+    """Return how a thread of our own graph grows, and what its turns cost, in turns with those of younger ones."""
+    shots = _run_in_threads(places, saver)
+    before, said = await places.stored_bytes(saver), 0
     for _ in range(turns[-1]):
-        times.append(await timed_ms(turn))
-    return Grown(
-        turn_ms={at: median(times[max(at - 1 - AROUND, 0) : at + AROUND]) for at in turns},
-        stored_bytes=await places.stored_bytes(saver) - before,
-        said_bytes=said,
-    )
+        left: Any = await shots("old")
+        said += len(SAID.encode()) + len(left["reply"].encode())
+    stored_bytes = await places.stored_bytes(saver) - before
+    times: dict[int, list[float]] = {at: [] for at in turns}
+    for number in range(ROUNDS):
+        names = {at: "old" if at == turns[-1] else f"{at} {number}" for at in turns}
+        for at in turns[:-1]:
+            for _ in range(at - AROUND):
+                await shots(names[at])
+        for _, at in product(range(2 * AROUND), turns):
+            times[at].append(await timed_ms(partial(shots, names[at])))
+    turn_ms = {at: median(found) for at, found in times.items()}
+    return Grown(turn_ms=turn_ms, stored_bytes=stored_bytes, said_bytes=said)
+
+
+def _run_in_threads(places: Places, saver: str) -> Callable[[str], Awaitable[object]]:
+    """Return what runs one more turn of a thread of our own graph."""
+    graph = places.graphs[GRAPHS[1]](places.savers[saver])
+    shots: dict[str, Shot] = {}
+
+    def run(thread: str) -> Awaitable[object]:
+        if thread not in shots:
+            shots[thread] = _run(graph, True, f"grows {saver} {thread}")
+        return shots[thread]()
+
+    return run
