@@ -29,6 +29,9 @@ LEAST_LOOKED_AT = 20
 WORDS_FLOOR = 0.34
 """The share of a question's telling words that a piece has to hold where nothing searches by meaning."""
 
+LOOKS = 3
+"""How often a question is asked whose answer was overtaken by new versions of what it found."""
+
 REMEMBERED = 1_000
 MOST_ASKED_CHARS = 2_000
 LOST = "Documents are found by their words only, not by what they mean."
@@ -130,17 +133,26 @@ class Retrieval:
             self.meaning.begin()  # nobody waits for it, and the first document finds it open
             self.figures.note(self.clock() - began, found=False)
             return Answer((), (EMPTY,), searched=False)
-        scopes = scopes_of(owner)
-        (near, floor), notices = await self._near(asked, scopes, looked_at, metadata or {}, way)
-        found = await self._found(asked, scopes, looked_at, way, alone=floor is None)
         least = min_score if min_score is not None else self.min_score
-        if least is None:
-            least = WORDS_FLOOR if floor is None else floor
-        ranked = [each for each in fused(near, found.hits, exact=found.exact) if each.score >= least]
-        hits = await self._known(ranked, owner, metadata or {})
+        for _ in range(LOOKS):
+            ranked, notices = await self._ranked(asked, owner, looked_at, metadata or {}, way, least)
+            hits, overtaken = await self._known(ranked, owner, metadata or {})
+            if not overtaken:
+                break
         self.figures.note(self.clock() - began, found=bool(hits))
         log.debug("retrieved", owner=owner, chunks=[hit.chunk.chunk_id for hit in hits[:most]])
         return Answer(hits[:most], notices, searched=True)
+
+    async def _ranked(
+        self, question: str, owner: str, most: int, metadata: Mapping[str, str], way: Way, least: float | None
+    ) -> tuple[list[Ranked], tuple[Notice, ...]]:
+        """Return what the indexes find, best first, and what they had to do without."""
+        scopes = scopes_of(owner)
+        (near, floor), notices = await self._near(question, scopes, most, metadata, way)
+        found = await self._found(question, scopes, most, way, alone=floor is None)
+        if least is None:
+            least = WORDS_FLOOR if floor is None else floor
+        return [each for each in fused(near, found.hits, exact=found.exact) if each.score >= least], notices
 
     async def _near(
         self, question: str, scopes: Sequence[str], most: int, metadata: Mapping[str, str], way: Way
@@ -161,11 +173,16 @@ class Retrieval:
             return Found()
         return await self.words.lexicon.find(question, scopes=scopes, most=most, alone=alone)
 
-    async def _known(self, ranked: Sequence[Ranked], owner: str, metadata: Mapping[str, str]) -> tuple[Hit, ...]:
-        """Return what the records say of pieces that were found; the records have the last word on who may see what."""
+    async def _known(
+        self, ranked: Sequence[Ranked], owner: str, metadata: Mapping[str, str]
+    ) -> tuple[tuple[Hit, ...], bool]:
+        """Return what the records say of pieces that were found: they have the last word on who may see what.
+
+        And whether a document got another version meanwhile, of which nothing was found yet.
+        """
         chunks, documents = await asyncio.gather(
             self.documents.chunks([each.chunk_id for each in ranked]),
-            self.documents.known(list({each.chunk_id.rsplit(".", 2)[0] for each in ranked})),
+            self.documents.known(list({_document_of(each) for each in ranked})),
         )
         hits = []
         for each in ranked:
@@ -173,7 +190,9 @@ class Retrieval:
             document = documents.get(chunk.document_id) if chunk else None
             if chunk and document and _may_show(document, chunk, owner, metadata):
                 hits.append(Hit(document, chunk, each))
-        return tuple(hits)
+        found = {_version_of(each) for each in ranked}
+        current = {(each.document_id, str(each.version)) for each in documents.values() if each.version}
+        return tuple(hits), not current <= found
 
     def _notice(self, reason: str, *, mode: Literal["embedded", "degraded"]) -> Notice:
         return Notice(port="knowledge", mode=mode, reason=reason, lost=LOST)
@@ -183,6 +202,16 @@ def _may_show(document: Document, chunk: Chunk, owner: str, metadata: Mapping[st
     seen = document.shared or document.owner == owner
     fits = all(document.metadata.get(name) == value for name, value in metadata.items())
     return seen and fits and chunk.version == document.version
+
+
+def _version_of(ranked: Ranked) -> tuple[str, str]:
+    """Return which version of which document a piece is of, as `domain.knowledge.chunk_id_of` names it."""
+    document_id, version, _ = ranked.chunk_id.rsplit(".", 2)
+    return document_id, version
+
+
+def _document_of(ranked: Ranked) -> str:
+    return _version_of(ranked)[0]
 
 
 def _passage(hit: Hit) -> Passage:
