@@ -1,7 +1,6 @@
 """What was stored is gone while a run goes on: what it stores next is whole all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,7 @@ from checkpoints.lean.together import Together
 from checkpoints.locks import Lease, writing_under
 from checkpoints.saver import open_redis_saver, open_sqlite_saver
 from domain.errors import StoreUnavailable
-from tests.redis_server import redis_server
-from tests.savers import CHECKED, Checked, client_of, config_of, misfits, stored, values_of
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Redis]:
-    async with redis_server(tmp_path / "redis", modules=False) as server, client_of(server) as opened:
-        yield opened
+from tests.savers import CHECKED, Checked, config_of, misfits, stored, values_of
 
 
 async def put_next(saver: Any, thread: str, config: Any, **new: Any) -> Any:

@@ -1,8 +1,6 @@
 """Our checkpoints in a plain Redis: its keys, their time to live, the lease, and what happens when Redis goes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
@@ -16,20 +14,8 @@ from checkpoints.redis import PATIENT, PROMPT, open_redis
 from checkpoints.redis_locks import open_redis_locks
 from checkpoints.saver import open_redis_saver
 from domain.errors import StoreUnavailable
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer
 from tests.savers import client_of, config_of, history, misfits, stored, values_of
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with redis_server(tmp_path / "redis", modules=False) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: RedisServer) -> AsyncIterator[Redis]:
-    async with client_of(server) as opened:
-        yield opened
 
 
 class Counted(TypedDict):

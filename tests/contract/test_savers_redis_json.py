@@ -19,12 +19,6 @@ async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
         yield running
 
 
-@pytest.fixture
-async def client(server: RedisServer) -> AsyncIterator[Redis]:
-    async with client_of(server) as opened:
-        yield opened
-
-
 async def test_deleting_a_thread_leaves_no_key_behind(client: Redis) -> None:
     async with open_redis_json_saver(client) as saver:
         await stored(saver, "kept", n=1)

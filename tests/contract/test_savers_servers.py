@@ -21,18 +21,6 @@ from tests.running import free_port
 from tests.savers import client_of, config_of, history, misfits, stored, values_of
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with redis_server(tmp_path / "redis", modules=False) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: RedisServer) -> AsyncIterator[Redis]:
-    async with client_of(server) as opened:
-        yield opened
-
-
 async def told(client: Redis, *command: str) -> Any:
     return await client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py
 
