@@ -27,7 +27,7 @@ class RuleStats(Frozen):
 
     Args:
         edited: Of those approved or rejected, how many had been edited before.
-        noise: Whether humans only ever said yes.
+        noise: Whether humans only ever said yes, `NOISE_APPROVALS` times or more: the rule may as well let them run.
     """
 
     policy_rule: str

@@ -3,8 +3,9 @@
 -- Arguments: the lease's value; time to live in ms, and whether it runs while a human is asked; how many checkpoints
 -- stay (empty: all); namespace; and one text of texts, each behind its length: of the checkpoint (empty: none) its id,
 -- its parent, whether it begins something new, its root's id, depth, the checkpoint itself; how many references, and
--- they; how many of these, the first ones, must have a value here; how many new values, each behind its reference; then for each task the checkpoint it ran on, its id, whether it
--- asks a human, what it wrote. One argument, because each costs more than what is done with it.
+-- they; how many of these, the first ones, must have a value here; how many new values, each behind its reference; then
+-- for each task the checkpoint it ran on, its id, whether it asks a human, what it wrote. One argument, because each
+-- costs more than what is done with it.
 local lease, ttl, ends, most, ns, text = unpack(ARGV)
 if lease ~= '' and redis.call('GET', KEYS[3]) ~= lease then
     return 0

@@ -182,7 +182,7 @@ class Retrieval:
         """
         chunks, documents = await asyncio.gather(
             self.documents.chunks([each.chunk_id for each in ranked]),
-            self.documents.known(list({_document_of(each) for each in ranked})),
+            self.documents.known(list({_version_of(each)[0] for each in ranked})),
         )
         hits = []
         for each in ranked:
@@ -208,10 +208,6 @@ def _version_of(ranked: Ranked) -> tuple[str, str]:
     """Return which version of which document a piece is of, as `domain.knowledge.chunk_id_of` names it."""
     document_id, version, _ = ranked.chunk_id.rsplit(".", 2)
     return document_id, version
-
-
-def _document_of(ranked: Ranked) -> str:
-    return _version_of(ranked)[0]
 
 
 def _passage(hit: Hit) -> Passage:
