@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from checkpoints.circuits.script import Line
 
 
+PATIENCE_SECONDS = 0.25
+
+
 class Operated(Breaker, Protocol):
     """A breaker as operators see it."""
 
@@ -72,6 +75,7 @@ async def open_breakers(
     clock: Callable[[], datetime],
     chance: Callable[[], float] = random.random,
     redis_clock: Callable[[], int] | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> AsyncIterator[Breakers]:
     """Open a breaker for each name as its copy has it, in Redis if there is one, and close them again.
 
@@ -81,6 +85,7 @@ async def open_breakers(
         clock: The time here, with its zone; Redis has its own.
         chance: A number from 0 to 1, for the jitter.
         redis_clock: Milliseconds since 1970 in place of Redis's own clock, in tests.
+        patience_seconds: How long Redis may take to answer a call before it goes on without.
     """
 
     def here() -> int:
@@ -88,7 +93,7 @@ async def open_breakers(
 
     async with AsyncExitStack() as stack:
         backup = await stack.enter_async_context(_kept(backups))
-        line = None if redis is None else await _line(redis, rules, here, redis_clock)
+        line = None if redis is None else await _line(redis, rules, here, redis_clock, patience_seconds)
 
         def noted(name: str, record: Record) -> None:
             backup.note(name, record)
@@ -120,8 +125,14 @@ async def _kept(backups: Collection) -> AsyncIterator[Backup]:
         await backup.flush()
 
 
-async def _line(redis: "Redis", rules: Rules, here: Callable[[], int], redis_clock: Callable[[], int] | None) -> "Line":
+async def _line(
+    redis: "Redis",
+    rules: Rules,
+    here: Callable[[], int],
+    redis_clock: Callable[[], int] | None,
+    patience_seconds: float,
+) -> "Line":
     from checkpoints.circuits.script import Line, read_script  # needs redis, which need not be installed
 
     text = await asyncio.to_thread(read_script)
-    return Line(redis, script=text, rules=rules, clock=here, redis_clock=redis_clock)
+    return Line(redis, script=text, rules=rules, clock=here, redis_clock=redis_clock, patience_seconds=patience_seconds)

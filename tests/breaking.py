@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checkpoints.breakers import Breakers, Operated, open_breakers
 from checkpoints.documents import open_documents
-from checkpoints.redis import PROMPT, open_redis
+from checkpoints.redis import open_redis
 from domain.breakers import Outcome, Permit, Rules
 from domain.errors import CircuitOpen
 from tests.redis_server import RedisServer
@@ -31,14 +31,18 @@ class Time:
 
 @asynccontextmanager
 async def replica(
-    folder: Path, time: Time | None, redis: RedisServer | None, rules: Rules = RULES
+    folder: Path, time: Time | None, redis: RedisServer | None, rules: Rules = RULES, *, patience_seconds: float = 10
 ) -> AsyncIterator[Breakers]:
-    """Open what one process has: breakers of a shop and a bank, on documents that all replicas share."""
+    """Open what one process has: breakers of a shop and a bank, on documents that all replicas share.
+
+    A busy machine may keep Redis's answer for seconds; these breakers wait for it, unless told not to.
+    """
+    manner = {"socket_timeout": patience_seconds, "socket_connect_timeout": patience_seconds, "timeout": 20}
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_documents(folder / "documents.sqlite"))
         client = None
         if redis is not None:
-            client = await stack.enter_async_context(open_redis(redis.url, max_connections=20, manner=PROMPT))
+            client = await stack.enter_async_context(open_redis(redis.url, max_connections=20, manner=manner))
         opening = open_breakers(
             client,
             database["circuit_breaker_backup"],
@@ -47,6 +51,7 @@ async def replica(
             clock=time.here if time else lambda: datetime.now(UTC),
             chance=lambda: 0.0,
             redis_clock=time.redis if time else None,
+            patience_seconds=patience_seconds,
         )
         yield await stack.enter_async_context(opening)
 

@@ -14,7 +14,6 @@ from redis.exceptions import NoScriptError, RedisError
 from checkpoints.circuits.fields import from_hash, hash_of
 from domain.breakers import BUCKETS, HISTORY, Order, Outcome, Permit, Record, Rules
 
-PATIENCE_SECONDS = 0.25
 PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -92,6 +91,7 @@ class Line:
         script: The text of `script.lua`.
         clock: Milliseconds since 1970, here.
         redis_clock: Stands in for Redis's own clock, in tests.
+        patience_seconds: How long Redis may take to answer.
     """
 
     def __init__(
@@ -102,8 +102,10 @@ class Line:
         rules: Rules,
         clock: Callable[[], int],
         redis_clock: Callable[[], int] | None,
+        patience_seconds: float,
     ) -> None:
         self._redis, self._script, self._clock, self._redis_clock = redis, script, clock, redis_clock
+        self._patience_seconds = patience_seconds
         self._sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         self._rules = rules_text(rules)
         self._ahead = 0
@@ -135,7 +137,7 @@ class Line:
         operation, *own = arguments
         now = "" if self._redis_clock is None else self._redis_clock()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 raw = await self._sent(key_of(name), (operation, now, known, jitter, *credit, self._rules, *own))
         except (RedisError, OSError, TimeoutError) as error:
             self._lost(error)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from checkpoints.circuits.script import PATIENCE_SECONDS
 from domain.breakers import Order, totals
 from domain.errors import CircuitOpen
 from tests.breaking import Time, allowed, call, is_shared, opened, replica, state_of, until
@@ -38,11 +37,7 @@ async def test_of_forty_callers_on_each_of_four_replicas_one_probes(
         await asyncio.gather(*(each.report(probe, "succeeded", seconds=0) for each in shops))
         assert (await shops[3].look()).record.successes == 1
         await call(shops[1], "succeeded")
-
-        async def all_are_let_through() -> bool:  # a busy machine may keep Redis' answer from some of them for too long
-            return len(await allowed(*shops)) == 160
-
-        await until(all_are_let_through)
+        assert len(await allowed(*shops)) == 160
 
 
 async def test_replicas_count_together_and_everything_is_under_one_key_each(
@@ -118,16 +113,16 @@ async def test_while_redis_is_dead_each_goes_on_in_memory_and_tells_the_others_a
         assert (await two.of("shop").look()).record.history[0].reason == "3 of 4 calls failed"
 
 
-async def test_a_frozen_redis_costs_a_quarter_of_a_second_once(tmp_path: Path, time: Time, redis: RedisServer) -> None:
-    async with replica(tmp_path, time, redis) as breakers:
+async def test_a_frozen_redis_is_waited_for_once(tmp_path: Path, time: Time, redis: RedisServer) -> None:
+    async with replica(tmp_path, time, redis, patience_seconds=0.5) as breakers:
         shop = breakers.of("shop")
         await opened(shop)
         redis.freeze()
-        with pytest.raises(CircuitOpen):
-            await asyncio.wait_for(call(shop), PATIENCE_SECONDS + 0.2)
-        with pytest.raises(CircuitOpen):
-            await asyncio.wait_for(call(shop), 0.05)
-        await asyncio.wait_for(breakers.of("bank").look(), 0.05)
+        async with asyncio.timeout(10):  # each waiting for itself, they would take 20 s
+            for _ in range(40):
+                with pytest.raises(CircuitOpen):
+                    await call(shop)
+            await breakers.of("bank").look()
         redis.thaw()
         await until(lambda: is_shared(shop))
         assert (await shop.look()).record.state == "open"
