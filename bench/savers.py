@@ -23,6 +23,13 @@ from boot.container import utc_now
 from boot.parts import open_parts
 from boot.settings import Settings
 from checkpoints.documents import open_documents
+from checkpoints.lean.line import Line, Script
+from checkpoints.lean.packing import serializer
+from checkpoints.lean.parts import Care, Step
+from checkpoints.lean.redis_shelf import RedisShelf
+from checkpoints.lean.saver import LeanSaver
+from checkpoints.lean.steps import packed
+from checkpoints.locks import Lease
 from checkpoints.redis import PATIENT, open_redis
 from checkpoints.saver import (
     open_langgraph_sqlite_saver,
@@ -34,9 +41,9 @@ from checkpoints.saver import (
 from graph.build import build
 from tests.redis_server import redis_server
 
-NONE, MEMORY, OURS, PACKAGE = "none", "memory", "redis", "redis-json"
+NONE, MEMORY, OURS, PACKAGE, FLOOR = "none", "memory", "redis", "redis-json", "redis-floor"
 OURS_FILE, PACKAGE_FILE = "sqlite", "langgraph-sqlite"
-SAVERS = (NONE, MEMORY, OURS, PACKAGE, OURS_FILE, PACKAGE_FILE)
+SAVERS = (NONE, MEMORY, OURS, FLOOR, PACKAGE, OURS_FILE, PACKAGE_FILE)
 GRAPHS = ("three nodes", "our own graph")
 GROWING = (OURS, PACKAGE, OURS_FILE, PACKAGE_FILE)
 WARM_RUNS = 5
@@ -155,6 +162,7 @@ async def opened(folder: Path) -> AsyncIterator[Places]:
         openings: dict[str, Any] = {
             MEMORY: open_memory_saver(),
             OURS: open_redis_saver(client),
+            FLOOR: _floor(client),
             PACKAGE: open_redis_json_saver(client),
             OURS_FILE: open_sqlite_saver(folder / f"{OURS_FILE}.file"),
             PACKAGE_FILE: open_langgraph_sqlite_saver(folder / f"{PACKAGE_FILE}.file"),
@@ -168,11 +176,31 @@ async def opened(folder: Path) -> AsyncIterator[Places]:
         yield Places(folder, client, {NONE: None, **savers}, graphs)
 
 
+class _Forgetful(RedisShelf):
+    """Asks Redis as often as ours, for nothing: what round trips cost, whatever is done at their other end."""
+
+    async def store(self, lease: Lease | None, steps: Sequence[Step]) -> None:
+        """Send the steps to a script that does nothing."""
+        await self._line.run(DOES_NOTHING, ["nothing"], [packed(steps)])
+
+
+@asynccontextmanager
+async def _floor(client: Redis) -> AsyncIterator[LeanSaver]:
+    saver = LeanSaver(_Forgetful(Line(client), Care()), serializer())
+    try:
+        yield saver
+    finally:
+        await saver.close()
+
+
 def _file_bytes(path: Path) -> int:
     """Return the size of a file once everything written is in it, other threads' late writes too."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return path.stat().st_size
+
+
+DOES_NOTHING = Script("return 1")
 
 
 class Message(TypedDict):

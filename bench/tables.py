@@ -20,6 +20,7 @@ SAVERS = {
     "none": "none",
     "memory": "in memory",
     "redis": "Redis, ours",
+    "redis-floor": "Redis, storing nothing",
     "redis-json": "Redis, langgraph-checkpoint-redis",
     "sqlite": "SQLite, ours",
     "langgraph-sqlite": "SQLite, langgraph-checkpoint-sqlite",
