@@ -11,7 +11,7 @@ from pathlib import Path
 
 from boot.savers import Saver, care, packing
 from boot.settings import Settings, read_settings
-from checkpoints.copying import copied_all, threads_of
+from checkpoints.copying import copied_all, holds, threads_of
 from checkpoints.lean.parts import Care
 from checkpoints.lean.saver import LeanSaver
 from checkpoints.saver import (
@@ -53,11 +53,15 @@ Of every thread its newest checkpoint stays, and so many beside it: ends of runs
 async def copy(settings: Settings, source: str, target: str, *, threads: list[str]) -> str:
     """Copy threads, all where none is named, and return what was done.
 
-    Raises `ConfigurationError` for a saver that is none, and `StoreError` for one that does not open or answer.
+    Raises `ConfigurationError` for a saver or a thread that is none, before anything is copied, and `StoreError` for a
+    saver that does not open or answer.
     """
     async with AsyncExitStack() as stack:
         old = await _opened(stack, settings, source, keeping=Care())
         new = await _opened(stack, settings, target, keeping=Care())
+        for thread in threads:
+            if not await holds(old, thread):
+                raise ConfigurationError(f"There is no thread {thread} in {source.partition(':')[0]}.")
         wanted = threads or await threads_of(old)
         total = done = 0
         async for thread, count in copied_all(old, new, wanted):
@@ -126,8 +130,14 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         "prune", help="drop what is more than the settings let stay", epilog=PRUNING, formatter_class=as_written
     )
     pruning.add_argument("--in", dest="target", required=True, metavar="SAVER", help="where: redis or sqlite")
-    pruning.add_argument("--kept", type=int, metavar="N", help="beside the newest; absent: CHECKPOINTS_KEPT")
+    pruning.add_argument("--kept", type=_count, metavar="N", help="beside the newest; absent: CHECKPOINTS_KEPT")
     return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no count")
+    return int(text)
 
 
 def main() -> int:

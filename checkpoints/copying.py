@@ -17,6 +17,12 @@ async def threads_of(saver: Saver) -> list[str]:
     return sorted({str(found.config["configurable"]["thread_id"]) async for found in saver.alist(None)})
 
 
+async def holds(saver: Saver, thread: str) -> bool:
+    """Return whether a saver has a thread; raises what the saver raises."""
+    config: Any = {"configurable": {"thread_id": thread}}
+    return any([True async for _ in saver.alist(config, limit=1)])
+
+
 async def copied(source: Saver, target: Saver, thread: str) -> int:
     """Copy a thread, oldest first, and return how many checkpoints the target did not have."""
     config: Any = {"configurable": {"thread_id": thread}}

@@ -13,7 +13,7 @@ from langgraph.types import Command
 from boot.checkpoints import KINDS, copy, prune, read_options
 from boot.settings import Settings
 from checkpoints.copying import copied, threads_of
-from checkpoints.saver import open_redis_saver
+from checkpoints.saver import open_redis_saver, open_sqlite_saver
 from domain.errors import ConfigurationError
 from tests.contract.test_savers_kept import talk, turn
 from tests.redis_server import RedisServer, redis_server
@@ -107,6 +107,23 @@ async def test_a_copy_that_was_killed_goes_on_where_it_was(server: RedisServer, 
     async with OURS["sqlite"](tmp_path) as new:
         assert [await states(new, thread) for thread in threads] == expected
         assert await turn(talk(new), Command(resume="yes"), "t0") == {"said": "yes", "n": 2}
+
+
+async def test_a_thread_that_is_none_is_named_and_nothing_is_copied(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    async with OURS["sqlite"](tmp_path) as old:
+        await turn(talk(old), {"said": "hi"}, "a")
+    target = f"sqlite:{tmp_path / 'new.sqlite'}"
+    with pytest.raises(ConfigurationError, match="no thread thr_b in sqlite"):
+        await copy(settings, "sqlite", target, threads=["a", "thr_b"])
+    async with open_sqlite_saver(tmp_path / "new.sqlite") as new:
+        assert [each async for each in new.alist(None)] == []
+
+
+def test_a_count_below_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["prune", "--in", "sqlite", "--kept", "-1"])
+    assert "'-1' is no count" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["copy", "prune"])
