@@ -17,6 +17,13 @@ type RunStatus = Literal["running", "awaiting_approval", "completed", "failed", 
 
 ACTIVE: tuple[RunStatus, ...] = ("running", "awaiting_approval")
 
+LATER = {
+    "executed": "was carried out",
+    "failed": "was not carried out",
+    "denied": "was not allowed any more and not sent",
+}
+"""What is said of an action whose outcome was unknown in the reply."""
+
 PAUSE_SECONDS, PAUSE_MAX_SECONDS = 0.5, 30.0
 """The first and the longest pause before a run that was left in the middle is picked up once more."""
 
@@ -151,10 +158,20 @@ def reply_shown(
 
 
 def amended(reply: dict[str, Any], result: Result) -> dict[str, Any] | None:
-    """Return a reply with what came of one of its actions after it was given; None where it says so already."""
-    came = _came(result)
-    actions = [each | came if each["action_id"] == result.action_id else each for each in reply.get("actions", [])]
-    return {**reply, "actions": actions} if actions != reply.get("actions", []) else None
+    """Return a reply with what came of one of its actions after it was given; None where it says so already.
+
+    What was said stays; what has been found out stands behind it.
+    """
+    before: list[dict[str, Any]] = reply.get("actions", [])
+    actions = [each | _came(result) if each["action_id"] == result.action_id else each for each in before]
+    if actions == before:
+        return None
+    known = [
+        f"Found out later: {now['operation']} of {now['service']} {LATER[now['status']]}."
+        for was, now in zip(before, actions, strict=True)
+        if was["status"] != now["status"] and now["status"] in LATER
+    ]
+    return {**reply, "reply": "\n\n".join([reply["reply"], *known]), "actions": actions}
 
 
 def _came(result: Result | None) -> dict[str, Any]:

@@ -92,9 +92,12 @@ async def test_unknown_actions_are_listed_and_shown(shop: Downstream, realm: str
     )
 
 
-@pytest.mark.parametrize(("verdict", "state"), [("happened", "executed"), ("did_not_happen", "failed")])
+@pytest.mark.parametrize(
+    ("verdict", "state", "said"),
+    [("happened", "executed", "was carried out"), ("did_not_happen", "failed", "was not carried out")],
+)
 async def test_a_human_settles_an_unknown_action_and_everybody_hears_of_it(
-    shop: Downstream, realm: str, tmp_path: Path, verdict: str, state: str
+    shop: Downstream, realm: str, tmp_path: Path, verdict: str, state: str, said: str
 ) -> None:
     async with shopping(tmp_path, shop.url(realm, "neither", "drop_after-1")) as server:
         run_id, request_id, action_id = await unknown(server.client)
@@ -108,6 +111,8 @@ async def test_a_human_settles_an_unknown_action_and_everybody_hears_of_it(
     assert (first.status_code, first.json()["state"], again.json()) == (200, state, first.json())
     assert (other.status_code, other.json()["type"]) == (409, "/problems/already-reconciled")
     assert (approval["state"], len(shop.events(realm))) == (state, 1)
+    assert "could not find out" in run["reply"]
+    assert run["reply"].endswith(f"\n\nFound out later: refundOrder of shop {said}.")
     assert '"outcome":"unknown"' in window[-3]["content"]
     assert f'"outcome":"{state}"' in window[-1]["content"]
 
