@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from api.access import Caller, Opened
+from api.access import Caller, Opened, Viewer
 from api.document import refusals
 from api.experiment_shapes import ExperimentId, ExportIn
 from api.plots import bands, split
@@ -28,7 +28,7 @@ FORMS: dict[int | str, Json] = {200: {"content": {"text/csv": {"schema": {"type"
 
 
 @router.get("/{experiment_id}/report", response_class=HTMLResponse, responses=refusals(404))
-async def show_report(experiment_id: ExperimentId, container: Opened, principal: Caller) -> Response:
+async def show_report(experiment_id: ExperimentId, container: Opened, principal: Viewer) -> Response:
     """Show an experiment as a page: the verdict, intervals over time, the split of users, every metric."""
     principal.require("operator")
     experiment = await container.trials.experiments.get(experiment_id)

@@ -119,7 +119,9 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request_failed", error=type(error).__name__, detail=error.detail, path=request.url.path)
     seconds = error.retry_after if isinstance(error, errors.CircuitOpen) else None
-    headers = {"Retry-After": str(seconds)} if seconds else None
+    headers = {"Retry-After": str(seconds)} if seconds else {}
+    if status == HTTPStatus.UNAUTHORIZED and (challenge := getattr(request.state, "challenge", None)):
+        headers["WWW-Authenticate"] = challenge
     return problem(status, name_of(type(error)), error.detail, extra=error.extra, headers=headers)
 
 

@@ -312,6 +312,24 @@ async def test_users_ask_for_their_own_and_operators_write(tmp_path: Path, demo:
     ]
 
 
+async def test_a_browser_asks_for_the_key_and_gets_the_report_alone(tmp_path: Path, demo: DemoServices) -> None:
+    keys = f"oli:operator:{hashlib.sha256(b'secret:1').hexdigest()}"
+    async with served(settings_for(tmp_path / "data", demo, api_keys=keys)) as server:
+        client = server.client
+        created = await client.post("/experiments", json=body(), headers={"X-API-Key": "secret:1"})
+        path = f"/experiments/{created.json()['experiment_id']}"
+        asked = await client.get(f"{path}/report")
+        typed = await client.get(f"{path}/report", auth=("whoever", "secret:1"))
+        wrong = await client.get(f"{path}/report", auth=("whoever", "secret"))
+        broken = await client.get(f"{path}/report", headers={"Authorization": "Basic ?"})
+        header = await client.get(f"{path}/report", headers={"Authorization": "Bearer secret:1"})
+        write = await client.post(f"{path}/start", auth=("whoever", "secret:1"))
+    codes = [each.status_code for each in (asked, typed, wrong, broken, header, write)]
+    assert codes == [401, 200, 401, 401, 200, 401]
+    assert asked.headers["www-authenticate"].startswith("Basic realm=")
+    assert write.headers["www-authenticate"] == "Bearer"
+
+
 async def test_the_variants_of_a_user_do_not_change_by_being_asked_often(server: Served) -> None:
     experiment_id = await begun(server.client)
     user_id = await user_on(server.client, experiment_id, "calm")
