@@ -195,6 +195,12 @@ class Approval(Frozen):
         return self.state == "expired" and self.on_expiry == "cancel" and self.kind == "graph"
 
     @property
+    def digests(self) -> set[str]:
+        """What a human can have seen of the action: as it is, and as it was before it was edited."""
+        seen = (self.original_digest, *(step.digest for step in self.trail), *(vote.digest for vote in self.votes))
+        return {self.action.digest, *seen} - {""}
+
+    @property
     def user_id(self) -> str:
         """The number of the user who asked, as text."""
         return self.requester.rpartition("/")[2]

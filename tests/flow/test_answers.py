@@ -122,6 +122,30 @@ async def test_the_same_word_again_is_never_a_yes_to_the_next_question(tmp_path:
     assert [each["amount"] for each in await refunds(demo["cloudapp"])] == [5, 7]
 
 
+@pytest.mark.parametrize("edits", [False, True])
+async def test_an_answer_that_comes_twice_never_releases_the_same_action_asked_again(
+    tmp_path: Path, demo: DemoServices, edits: bool
+) -> None:
+    script = calls(refund(5)), calls(refund(5)), say("Done.")
+    async with scripted(tmp_path / "data", demo, *script) as server:
+        run_id, request_id = await paused(server.client)
+        seen = (await server.client.get(f"/approvals/{request_id}")).json()["action"]["digest"]
+        shown = {"action": NAME, "args": {"order_id": "1001", "amount": "4" if edits else "5"}}
+        said = [{"type": "edit" if edits else "accept", "args": shown}]
+        first = await answer(server.client, run_id, said, digest=seen)
+        (asked,) = first.json()["approvals"]
+        again = [await answer(server.client, run_id, each, digest=seen) for each in (said, "approve")]
+        if not edits:
+            again.append(await answer(server.client, run_id, said))
+        sent = len(await refunds(demo["cloudapp"]))
+        meant = await answer(server.client, run_id, {asked["request_id"]: True})
+    assert first.status_code == 202
+    assert asked["action"]["digest"] == seen
+    assert {each.status_code for each in again} == {409}
+    assert sent == 1
+    assert (meant.json()["status"], len(await refunds(demo["cloudapp"]))) == ("completed", 2)
+
+
 async def test_several_questions_are_answered_in_order_or_by_name_and_never_by_one_word(
     tmp_path: Path, demo: DemoServices
 ) -> None:
