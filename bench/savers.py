@@ -25,10 +25,10 @@ from boot.settings import Settings
 from checkpoints.documents import open_documents
 from checkpoints.lean.line import Line, Script
 from checkpoints.lean.packing import serializer
-from checkpoints.lean.parts import Care, Step
+from checkpoints.lean.parts import Care
 from checkpoints.lean.redis_shelf import RedisShelf
+from checkpoints.lean.resp import Argument
 from checkpoints.lean.saver import LeanSaver
-from checkpoints.lean.steps import packed
 from checkpoints.locks import Lease
 from checkpoints.redis import PATIENT, open_redis
 from checkpoints.saver import (
@@ -179,9 +179,9 @@ async def opened(folder: Path) -> AsyncIterator[Places]:
 class _Forgetful(RedisShelf):
     """Asks Redis as often as ours, for nothing: what round trips cost, whatever is done at their other end."""
 
-    async def store(self, lease: Lease | None, steps: Sequence[Step]) -> None:
-        """Send the steps to a script that does nothing."""
-        await self._line.run(DOES_NOTHING, ["nothing"], [packed(steps)])
+    async def _fenced(self, name: str, thread: str, lease: Lease | None, arguments: Sequence[Argument]) -> Any:
+        """Send what a script that writes would get to one that does nothing."""
+        return await self._line.run(DOES_NOTHING, [thread], arguments)
 
 
 @asynccontextmanager

@@ -78,7 +78,7 @@ def _in_order(records: list[Approval], given: JSON, digest: str | None) -> list[
     over = [each for each in records if each.state != "pending"]
     if digest is None and over and any(word.seen is None for word in words):
         raise Conflict("This run has asked before: name the request that is meant, or send its digest.")
-    asked = {known for each in over for known in each.digests}
-    if any(each.action.digest in asked for each in waiting):
+    before = {known for each in over for known in each.digests}
+    if any(each.action.digest in before for each in waiting):
         raise Conflict("This run has asked for the same action before: name the request that is meant.")
     return list(zip(waiting, words, strict=True))

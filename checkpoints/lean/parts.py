@@ -62,11 +62,6 @@ def thread_of(thread_id: object) -> str:
     return thread
 
 
-def is_run(config: RunnableConfig) -> bool:
-    """Whether a config comes from LangGraph's loop: it has this there, and nobody else has."""
-    return "__pregel_durability" in config["configurable"]
-
-
 class Written(NamedTuple):
     """What one task wrote on a checkpoint.
 
@@ -107,18 +102,6 @@ class Kept(NamedTuple):
     def whole(self) -> "Kept":
         """Return the same with all of its values."""
         return self._replace(needed=0, values=[*self.values, *self.others()])
-
-
-class Step(NamedTuple):
-    """What tasks wrote on the checkpoint at a place, and the one behind it, if it is there yet."""
-
-    place: Place
-    written: Sequence[Written]
-    kept: Kept | None
-
-    def whole(self) -> "Step":
-        """Return the same with all of its checkpoint's values."""
-        return self._replace(kept=self.kept and self.kept.whole())
 
 
 class Found(NamedTuple):
@@ -178,9 +161,7 @@ class Packer:
         about = get_checkpoint_metadata(config, metadata)
         fresh = [name for name, version in new.items() if name in values and versions.get(name) == version]
         needed = [name for name in refs if name in values and name not in fresh]
-        # A run leaves out the value of a version that has one for channels that keep their changes only.
-        may_have = _counters(metadata) if is_run(config) else refs
-        unsure = [name for name in may_have if name in refs and name not in values and name not in new]
+        unsure = [name for name in refs if name not in values and name not in new]
         return Kept(
             place=above._replace(id=checkpoint["id"]),
             parent=above.id,
@@ -265,19 +246,15 @@ def _root(ns: str, metadata: CheckpointMetadata) -> str:
 
 
 def _depth(metadata: CheckpointMetadata, versions: ChannelVersions) -> int:
-    return max((steps for channel, (_, steps) in _counters(metadata).items() if channel in versions), default=0)
-
-
-def _counters(metadata: CheckpointMetadata) -> Mapping[str, tuple[int, int]]:
-    """Return how often, and how many steps ago, channels changed that keep their changes only."""
-    return metadata.get("counters_since_delta_snapshot") or {}
+    counters = metadata.get("counters_since_delta_snapshot") or {}
+    return max((steps for channel, (_, steps) in counters.items() if channel in versions), default=0)
 
 
 class Shelf(Protocol):
     """Where parts are kept; every method raises `StoreUnavailable`, writes also where the thread's lease is over."""
 
-    async def store(self, lease: Lease | None, steps: Sequence[Step]) -> None:
-        """Store steps of one namespace, the first one first, all or nothing."""
+    async def store(self, place: Place, lease: Lease | None, kept: Kept | None, written: Sequence[Written]) -> None:
+        """Store what tasks wrote on the checkpoint at a place, and the one behind it, all or nothing."""
         ...
 
     async def one(self, place: Place) -> Found | None:

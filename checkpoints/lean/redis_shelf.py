@@ -1,5 +1,6 @@
 """Checkpoints in a plain Redis or Valkey: two keys per thread, one script per step."""
 
+import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -9,15 +10,16 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from checkpoints.lean.line import Line, Script
-from checkpoints.lean.parts import Care, Found, Place, Step
+from checkpoints.lean.parts import Care, Found, Kept, Place, Written
 from checkpoints.lean.resp import Argument
-from checkpoints.lean.steps import packed
 from checkpoints.locks import Lease, lapsed, writing_lease
 from checkpoints.redis import reason, tagged, untagged
 from domain.errors import StoreUnavailable
 
 PREFIX = "checkpoints:"
+NO_CHECKPOINT = ("", "", "", "", "0", "", "0", "0", "0")
 REFUSED, VALUES_GONE = 0, 2
+LENGTH = struct.Struct(">I")
 FOUND_AT_ONCE = 500
 
 
@@ -36,13 +38,22 @@ class RedisShelf:
         self._care = care
         self._life: tuple[Argument, Argument] = ("" if care.ttl_ms is None else care.ttl_ms, "1"[: care.ends_waiting])
 
-    async def store(self, lease: Lease | None, steps: Sequence[Step]) -> None:
+    async def store(self, place: Place, lease: Lease | None, kept: Kept | None, written: Sequence[Written]) -> None:
         """See `Shelf`."""
         most = "" if self._care.kept is None else self._care.kept
-        thread, ns, _ = steps[0].place
-        done = await self._fenced("put", thread, lease, [*self._life, most, ns, packed(steps)])
-        if done == VALUES_GONE:
-            await self.store(lease, [step.whole() for step in steps])
+        texts: list[bytes | str] = []
+        if kept:
+            texts += (kept.place.id, kept.parent, "1"[: kept.begins], kept.root, str(kept.depth), kept.record)
+            texts += (str(len(kept.references)), *kept.references, str(kept.needed), str(len(kept.values)))
+            for pair in kept.values:
+                texts += pair
+        else:
+            texts += NO_CHECKPOINT
+        for each in written:
+            texts += (place.id, each.task, "1"[: each.asks], each.frames)
+        done = await self._fenced("put", place.thread, lease, [*self._life, most, place.ns, _joined(texts)])
+        if done == VALUES_GONE and kept:
+            await self.store(place, lease, kept.whole(), written)
 
     async def one(self, place: Place) -> Found | None:
         """See `Shelf`."""
@@ -115,6 +126,15 @@ def answering(lease: Lease | None) -> Iterator[None]:
         if lease and not lease.is_held():
             raise lapsed() from error
         raise StoreUnavailable(f"The checkpoints' Redis {reason(error)}.") from error
+
+
+def _joined(texts: Sequence[bytes | str]) -> bytes:
+    """Return texts as one, each behind its length: put.lua takes it apart."""
+    parts: list[bytes] = []
+    for text in texts:
+        each = text if isinstance(text, bytes) else text.encode()
+        parts += (LENGTH.pack(len(each)), each)
+    return b"".join(parts)
 
 
 def _keys(thread: str) -> list[Argument]:

@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoints.lean.packing import allowing
-from checkpoints.lean.parts import Found, Packer, Place, Shelf, is_run, thread_of
+from checkpoints.lean.parts import Found, Packer, Place, Shelf, thread_of
 from checkpoints.lean.together import Together
 
 PAGE = 20
@@ -55,9 +55,7 @@ class LeanSaver(BaseCheckpointSaver[str]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a checkpoint, the newest one where the config names none."""
-        place = Place.of(config)
-        await self._together.show(place.thread)
-        found = await self.shelf.one(place)
+        found = await self.shelf.one(Place.of(config))
         return None if found is None else self._packer.tuple_of(found)
 
     async def alist(
@@ -88,7 +86,7 @@ class LeanSaver(BaseCheckpointSaver[str]):
     ) -> RunnableConfig:
         """Store a checkpoint."""
         kept = self._packer.kept(config, checkpoint, metadata, new_versions)
-        await self._together.put(kept, goes_on=is_run(config) and metadata.get("source") == "input")
+        await self._together.put(kept)
         return kept.place.config()
 
     async def aput_writes(
@@ -154,7 +152,6 @@ class LeanSaver(BaseCheckpointSaver[str]):
 
     async def _ancestors(self, place: Place) -> AsyncIterator[CheckpointTuple]:
         """Yield the checkpoints a place came from, the nearest first."""
-        await self._together.show(place.thread)
         found = await self.shelf.one(place)
         if found is None:
             return
@@ -173,10 +170,7 @@ class LeanSaver(BaseCheckpointSaver[str]):
         end = (before and get_checkpoint_id(before)) or ""
         given = config["configurable"] if config else {}
         ns, wanted = given.get("checkpoint_ns"), given.get("checkpoint_id")
-        if not config:
-            await self._together.flush()
         for thread in [thread_of(given["thread_id"])] if config else await self.shelf.threads():
-            await self._together.show(thread)
             async for found in self._pages(thread, ns, before=end, most=most):
                 if not wanted or found.place.id == wanted:
                     yield found

@@ -9,7 +9,7 @@ from typing import Final
 
 from checkpoints.embedded.engine import READERS, Engine
 from checkpoints.embedded.transactions import Connected
-from checkpoints.lean.parts import Care, Found, Place, Step
+from checkpoints.lean.parts import Care, Found, Kept, Place, Written
 from checkpoints.lean.table import TABLES, Table
 from checkpoints.locks import Lease, lapsed, writing_lease
 from domain.errors import StoreUnavailable
@@ -57,18 +57,17 @@ class SqliteShelf:
         """Open the file; raises `StoreUnavailable` where it cannot be used."""
         return cls(await Engine.opened(partial(_connections, path)), care)
 
-    async def store(self, lease: Lease | None, steps: Sequence[Step]) -> None:
+    async def store(self, place: Place, lease: Lease | None, kept: Kept | None, written: Sequence[Written]) -> None:
         """See `Shelf`. A file belongs to one process, so whether its lease is over is asked of the lease alone."""
         most = self._care.kept
 
         def work(opened: Opened) -> None:
             if lease and not lease.is_held():
                 raise lapsed()
-            for step in steps:
-                for each in step.written:
-                    opened.table.write(step.place, each)
-                if step.kept:
-                    opened.table.put(step.kept, most=most)
+            for each in written:
+                opened.table.write(place, each)
+            if kept:
+                opened.table.put(kept, most=most)
 
         await self._engine.write(work)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from checkpoints.lean.parts import Care, Place
+from checkpoints.lean.parts import Care, Kept, Place, Written
+from checkpoints.lean.together import Together
 from checkpoints.locks import Lease, writing_under
 from checkpoints.saver import open_redis_saver, open_sqlite_saver
 from domain.errors import StoreUnavailable
@@ -68,6 +69,23 @@ async def test_a_dropped_pause_lets_the_thread_end_in_time(client: Redis) -> Non
         await saver.shelf.drop("t", [place])
         assert await values_of(saver, "t") == {"n": 1}
         assert [await client.ttl(key) > 0 for key in await client.keys("*")] == [True, True]
+
+
+async def test_two_holders_writes_on_one_checkpoint_are_both_sent_each_under_its_own_lease() -> None:
+    sent = []
+
+    async def store(place: Place, lease: Lease | None, kept: Kept | None, written: Any) -> None:
+        sent.append((lease and lease.number, [each.task for each in written]))
+
+    together, place = Together(store), Place("t", "", "1")
+
+    async def write(number: int) -> None:
+        with writing_under(Lease("t", number=number)):
+            await together.write(place, Written(f"task{number}", asks=False, frames=b""))
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(write(1), write(2), write(1))
+    assert sorted(sent) == [(1, ["task1"]), (1, ["task1"]), (2, ["task2"])]
 
 
 async def test_a_lease_that_ends_while_its_write_waits_for_the_file_is_looked_at_again(tmp_path: Path) -> None:

@@ -187,8 +187,7 @@ def _stored(frame: FrameType) -> str:
     """Name what goes to the disk in one step: a checkpoint with what was written before it, or what was written."""
     if ("checkpoints/probe", "check_saver") in _givers(frame):
         return ""
-    is_step = any(step.kept for step in frame.f_locals["steps"])
-    return "checkpoint.store step" if is_step else "checkpoint.store writes"
+    return "checkpoint.store step" if frame.f_locals["kept"] else "checkpoint.store writes"
 
 
 def _asked(what: str, method: str, frame: FrameType) -> str:
