@@ -55,7 +55,9 @@ class LeanSaver(BaseCheckpointSaver[str]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a checkpoint, the newest one where the config names none."""
-        found = await self.shelf.one(Place.of(config))
+        place = Place.of(config)
+        await self._together.flush(place.thread)
+        found = await self.shelf.one(place)
         return None if found is None else self._packer.tuple_of(found)
 
     async def alist(
@@ -152,6 +154,7 @@ class LeanSaver(BaseCheckpointSaver[str]):
 
     async def _ancestors(self, place: Place) -> AsyncIterator[CheckpointTuple]:
         """Yield the checkpoints a place came from, the nearest first."""
+        await self._together.flush(place.thread)
         found = await self.shelf.one(place)
         if found is None:
             return
@@ -167,6 +170,7 @@ class LeanSaver(BaseCheckpointSaver[str]):
         self, config: RunnableConfig | None, *, before: RunnableConfig | None, most: int
     ) -> AsyncIterator[Found]:
         """Yield what a config names, in part or completely."""
+        await self._together.flush(thread_of(config["configurable"]["thread_id"]) if config else None)
         end = (before and get_checkpoint_id(before)) or ""
         given = config["configurable"] if config else {}
         ns, wanted = given.get("checkpoint_ns"), given.get("checkpoint_id")

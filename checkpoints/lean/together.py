@@ -38,7 +38,7 @@ class Together:
         self._store = store
         self._waiting: dict[Place, _Waiting] = {}
         self._under_way: set[Place] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
 
     async def put(self, kept: Kept) -> None:
         """Store a checkpoint, and what was written before it; raises what the store raises."""
@@ -72,7 +72,9 @@ class Together:
         """Store what waits, of one thread or of all; who wrote it is told how it went."""
         for waiting in [each for place, each in self._waiting.items() if thread in (None, place.thread)]:
             self._send(waiting)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        sent = [task for task, of in self._tasks.items() if thread in (None, of)]
+        if sent:
+            await asyncio.wait(sent)
 
     def _wait(self, waiting: _Waiting, turns: int) -> None:
         if turns:
@@ -84,11 +86,11 @@ class Together:
         if self._waiting.get(waiting.place) is waiting:
             task = asyncio.get_running_loop().create_task(self._sent(waiting, None))
             self._waiting.pop(waiting.place)
-            self._tasks.add(task)
+            self._tasks[task] = waiting.place.thread
             task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         if not task.cancelled():
             task.exception()  # whoever wrote has been told
 

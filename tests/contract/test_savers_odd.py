@@ -1,16 +1,23 @@
 """Names, places and sizes nobody expects: stored as they are, or refused before anything is written."""
 
+import asyncio
+import operator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.graph import START, StateGraph
 
 from checkpoints.copying import threads_of
 from domain.errors import InvalidInput
 from tests.savers import OURS, Opener, config_of, history, stored, values_of
 
 THREADS = ["", "}x", "{}", "a{b}c", "%7D", "%", "nul\0x", "ü漢😀", "*", "[a]", "t:order", "a\r\nb", "x" * 100_000]
+
+
+class Said(TypedDict):
+    said: Annotated[list[str], operator.add]
 
 
 @pytest.fixture(params=OURS.values(), ids=list(OURS))
@@ -72,3 +79,37 @@ async def test_one_task_may_write_tens_of_thousands_of_times(opener: Opener, tmp
         sent = [value for _, channel, value in found.pending_writes or [] if channel == "sent"]
         assert sent == list(range(40_000)), "what was written first stays"
         assert ("long", "c" * 70_000, 1) in (found.pending_writes or [])
+
+
+async def test_a_task_that_ended_before_its_run_was_cancelled_does_not_run_again(
+    opener: Opener, tmp_path: Path
+) -> None:
+    async with opener(tmp_path) as saver:
+        for number in range(10):
+            ended: list[str] = []
+            hangs = asyncio.Event()
+
+            async def quick(state: Said, ended: list[str] = ended) -> Said:
+                ended.append("quick")
+                return {"said": ["quick"]}
+
+            async def slow(state: Said, hangs: asyncio.Event = hangs) -> Said:
+                if not hangs.is_set():
+                    hangs.set()
+                    await asyncio.Event().wait()
+                return {"said": ["slow"]}
+
+            builder = StateGraph(Said)
+            for name, node in (("quick", quick), ("slow", slow)):
+                builder.add_node(name, node)
+                builder.add_edge(START, name)
+            graph: Any = builder.compile(checkpointer=saver)
+            config = config_of(f"t{number}")
+            running = asyncio.create_task(graph.ainvoke({"said": []}, config, durability="sync"))
+            while not (hangs.is_set() and ended):  # noqa: ASYNC110  # two things, in either order
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait({running})
+            left = await graph.ainvoke(None, config, durability="sync")
+            assert (ended, sorted(left["said"])) == (["quick"], ["quick", "slow"])
