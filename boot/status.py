@@ -16,9 +16,9 @@ from boot.stores import Stores
 from checkpoints.breakers import Breakers
 from tools.knowledge.absent import OFF
 from tools.model import TunableModel
-from tools.services import Services
+from tools.services import ANSWERS, Services
 
-ANSWERS, SILENT, NOTHING_ELSE = "It answers.", "Redis does not answer.", "Nothing else is configured."
+SILENT, NOTHING_ELSE = "Redis does not answer.", "Nothing else is configured."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,12 @@ class Status:
             details["policy"] = (
                 f"{self.policies.path.name} is refused, the policy before it is in force: {refusal.detail}"
             )
+        noted = {each.service: each.detail for each in probes if each.status == "healthy" and each.detail != ANSWERS}
         return {
             "status": "degraded" if details else "healthy",
             "timestamp": self.clock().isoformat(),
             "services": {probe.service: probe.status for probe in probes},
-            "details": details,
+            "details": noted | details,
         }
 
     async def feature_status(self) -> dict[str, Any]:

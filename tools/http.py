@@ -269,7 +269,8 @@ class PooledClient:
         if call.sent_at is None:
             return ServiceUnavailable(f"{self.service} cannot be reached; nothing was sent.", service=self.service)
         how = "did not answer in time" if kind is ServiceTimeout else "broke the connection"
-        return kind(f"{self.service} {how}; the call may have been applied.", service=self.service)
+        doubt = "" if call.method in SAFE else "; the call may have been applied"
+        return kind(f"{self.service} {how}{doubt}.", service=self.service)
 
     @staticmethod
     def _most_doubtful(call: _Call, error: ServiceError) -> ServiceError:

@@ -25,6 +25,10 @@ HEALTH_AGE = timedelta(seconds=5)
 log = logging.getLogger(__name__)
 
 
+ANSWERS = "It answers."
+"""All there is to say of a service in order."""
+
+
 class Health(Frozen):
     """How a service was when it was last asked.
 
@@ -94,8 +98,8 @@ class Connected:
             self.is_current = isinstance(self.configured.document, Path)
             return self._found("unhealthy", error.detail)
         except InvalidInput as error:
-            return self._found("healthy", f"It answers. {error.detail}")
-        return self._found("healthy", "It answers.")
+            return self._found("healthy", f"{ANSWERS} {error.detail}")
+        return self._found("healthy", ANSWERS)
 
     async def _ask(self) -> None:
         """Ask for the health path, or the document, or anything; read the document of a service that came back.

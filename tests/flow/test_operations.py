@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import yaml
 from pydantic import SecretStr
 
 from tests.asking import ask
 from tests.ollama_server import ollama_server, say
 from tests.running import Served, refused, served, settings_for
 from tests.services import DemoServices
+
+SERVICES = Path("services.yaml").read_text(encoding="utf-8")
 
 
 async def test_health_names_every_service(server: Served) -> None:
@@ -45,6 +48,17 @@ async def test_a_known_service_that_is_down_keeps_its_operations_over_a_restart(
         assert len(server.container.services.operations()) == count
         body = (await ask(server.client, "which pets are available?")).json()
     assert [action["status"] for action in body["actions"]] == ["failed"]
+
+
+async def test_health_tells_what_a_healthy_service_does_not_offer(tmp_path: Path, demo: DemoServices) -> None:
+    pets = yaml.safe_load(SERVICES)["services"]["petstore"]
+    file = tmp_path / "services.yaml"
+    entry = {**pets, "operations": ["getPetById", "flyPet"]}
+    file.write_text(yaml.safe_dump({"services": {"petstore": entry}}), encoding="utf-8")
+    async with served(settings_for(tmp_path / "data", demo, services_file=file)) as server:
+        health = (await server.client.get("/health")).json()
+    assert (health["status"], health["services"]) == ("healthy", {"petstore": "healthy"})
+    assert health["details"]["petstore"].startswith("It answers. Not offered: flyPet (")
 
 
 async def test_feature_status_tells_the_form_of_every_port(server: Served) -> None:
