@@ -38,6 +38,13 @@ class ReconcileIn(Given):
     verdict: Finding
     by: Id = Field(description="The number you give for the person")
     note: str = Field("", max_length=4_000)
+    known: int | None = Field(
+        None,
+        ge=0,
+        le=1_000,
+        description="How many `reconciliations` the action had when you looked; without it, a word that you have said"
+        " before is the one you said then, and a second `retry` is not sent",
+    )
 
 
 class ReconciliationOut(BaseModel):

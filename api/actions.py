@@ -34,11 +34,13 @@ async def get_action(action_id: ActionId, container: Opened, principal: Caller) 
 async def reconcile_action(action_id: ActionId, given: ReconcileIn, container: Opened, principal: Caller) -> Response:
     """Say what came of an action whose outcome is unknown; the same word again gives the same answer, another one 409.
 
-    A retry is sent by the server, once, whether or not the caller stays.
+    A retry is sent by the server, once, whether or not the caller stays. Who orders another one says with `known` that
+    they have seen what came of the one before.
     """
     principal.require("approver")
     entry = await container.ledger.get(action_id)
-    said = Reconciliation(**given.model_dump(), decided_by=principal.name, decided_at=container.clock())
-    entry = await container.ledger.reconcile(entry, said)
+    words = given.model_dump(exclude={"known"})
+    said = Reconciliation(**words, decided_by=principal.name, decided_at=container.clock())
+    entry = await container.ledger.reconcile(entry, said, known=given.known)
     container.afterwards.begin(entry)
     return JSONResponse(entry.shown())

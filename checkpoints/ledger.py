@@ -157,15 +157,26 @@ class Ledger:
         return [entry_of(each) for each in await found.to_list()], await self._entries.count_documents(query)
 
     async def reconcile(
-        self, entry: Entry, said: Reconciliation, *, found: Result | None = None, evidence: Evidence = "human"
+        self,
+        entry: Entry,
+        said: Reconciliation,
+        *,
+        known: int | None = None,
+        found: Result | None = None,
+        evidence: Evidence = "human",
     ) -> Entry:
         """Record what somebody says about an unknown outcome, and return the entry; the same again changes nothing.
 
         Raises `AlreadyReconciled` where it is not unknown, or not any more, and somebody said otherwise.
 
         Args:
+            known: How many reconciliations whoever says it knew of: a word said again after those is another one.
             found: What the service itself told of it, where it did.
         """
+        if any(each.agrees_with(said) for each in entry.reconciliations[known or 0 :]):
+            return entry
+        if known is not None and known != len(entry.reconciliations):
+            raise AlreadyReconciled(f"The action is {entry.state}.", extra={"action": entry.shown()})
         became = AFTERWARDS[said.verdict]
         result = entry.result if became == "waiting" else found or as_said(entry, said)
         changes = {

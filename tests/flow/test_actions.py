@@ -137,6 +137,26 @@ async def test_a_retry_is_sent_once_more_under_the_same_key(
     assert (len(arrived), len({each.key for each in arrived}), len(shop.events(realm))) == (2, 1, effects)
 
 
+async def test_one_word_for_a_retry_sends_once_however_often_it_comes(
+    shop: Downstream, realm: str, tmp_path: Path
+) -> None:
+    async with shopping(tmp_path, shop.url(realm, "neither", "drop_after-9")) as server:
+        _, _, action_id = await unknown(server.client)
+        await reconcile(server.client, action_id, "retry")
+        await shop.happened(realm, times=2)
+        await in_doubt(server.client, action_id)
+        late = await asyncio.gather(*(reconcile(server.client, action_id, "retry") for _ in range(5)))
+        assert [(each.status_code, each.json()["state"]) for each in late] == [(200, "unknown")] * 5
+        stale = await reconcile(server.client, action_id, "happened", known=0)
+        meant = await asyncio.gather(*(reconcile(server.client, action_id, "retry", known=1) for _ in range(5)))
+        await shop.happened(realm, times=3)
+        await in_doubt(server.client, action_id)
+        await reconcile(server.client, action_id, "retry", known=1)
+        done = await reconcile(server.client, action_id, "happened", known=2)
+    assert (stale.status_code, {each.status_code for each in meant}, done.json()["state"]) == (409, {200}, "executed")
+    assert len(shop.events(realm, "arrived")) == 3
+
+
 async def test_a_retry_outlives_the_server_and_its_second_doubt_waits_for_a_human_again(
     shop: Downstream, realm: str, tmp_path: Path
 ) -> None:
