@@ -105,11 +105,15 @@ async def _unmark_versions(records: Collection, seen: list[Document], logged: li
 
 
 def facts_of_action(entry: Document, *, actor: str) -> Iterator[Fact]:
-    """Yield what an entry of the ledger says was done: its intent was durable, what came of it, who reconciled it."""
+    """Yield what an entry of the ledger says was done: that it was sent, what came of it, who reconciled it.
+
+    That it was sent is told when the send is over, or in doubt: until then nobody knows whether it was.
+    """
     what: dict[str, JSON] = {
         key: entry["action"][key] for key in ("service", "operation", "method", "url", "arguments")
     }
-    for number, at in enumerate(entry.get("sent", [entry["begun_at"]])):
+    sent = entry.get("sent", [entry["begun_at"]])
+    for number, at in enumerate(sent[:-1] if entry["state"] == "intent" else sent):
         details = {**what, "idempotency_key": entry["key"]}
         yield _execution(entry, "sent", actor, at, "sent", details, number)
     said, before = entry.get("reconciliations", []), entry.get("outcomes", [])
@@ -118,6 +122,8 @@ def facts_of_action(entry: Document, *, actor: str) -> Iterator[Fact]:
     for number, outcome in enumerate(outcomes):
         if outcome["result"] and outcome["at"]:
             yield _finished(entry, number, actor, outcome)
+    if entry["state"] == "cancelled":
+        yield _execution(entry, "finished", actor, entry["finished_at"], "cancelled", {}, len(before))
     for number, each in enumerate(said):
         told: dict[str, JSON] = {key: each[key] for key in ("by", "note")}
         yield _execution(entry, "reconciled", each["decided_by"], each["decided_at"], each["verdict"], told, number)

@@ -13,10 +13,15 @@ def sent_again(entry: Document, at: datetime) -> Document:
     One that is in doubt and still waits for its service's word is under the intent that is there.
     """
     if not entry["in_doubt"]:
-        return {"reason": "", "begun_at": at, "sent": [at], "unaudited": "action.sent"}
+        return {"reason": "", "begun_at": at, "sent": [at]}
     if len(entry["sent"]) > len(entry["reconciliations"]):
         return {"reason": ""}
-    return {"reason": "", "sent": [*entry["sent"], at], "unaudited": mark("action.sent", len(entry["sent"]))}
+    return {"reason": "", "sent": [*entry["sent"], at]}
+
+
+def not_sent(hold: Hold) -> Document:
+    """Return what changes where it is certain that nothing was sent under a hold; a pymongo update."""
+    return {"$push": {"sent": {"$each": [], "$slice": hold.sent_before}}}
 
 
 def new_entry(order: Order, holder: str, at: datetime) -> Document:
@@ -54,6 +59,7 @@ def hold_of(entry: Document) -> Hold:
         may_send=may_send,
         in_doubt=entry.get("in_doubt", False) or not may_send,
         round=len(entry.get("reconciliations", ())),
+        sent_before=entry.get("sent_before", 0),
         result=Result(**result) if result else None,
     )
 

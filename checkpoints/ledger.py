@@ -15,7 +15,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from checkpoints.collections import Collection, Database
-from checkpoints.entries import as_said, entry_of, hold_of, mark, new_entry, outcome_of, sent_again
+from checkpoints.entries import as_said, entry_of, hold_of, mark, new_entry, not_sent, outcome_of, sent_again
 from checkpoints.locks import lapsed, writing_lease
 from domain.actions import Result
 from domain.errors import AlreadyReconciled, NotFound
@@ -49,7 +49,7 @@ class Ledger:
         """
         writing_lease()
         holder = str(ObjectId())
-        entry = {**new_entry(order, holder, at), "state": "intent", "sent": [at], "unaudited": "action.sent"}
+        entry = {**new_entry(order, holder, at), "state": "intent", "sent": [at]}
         try:
             await self._entries.insert_one(entry)
         except DuplicateKeyError:
@@ -80,15 +80,25 @@ class Ledger:
         """Write that an action waits for its service: nothing was sent under a hold, or, in doubt, it may have been."""
         ours = {"_id": hold.entry_id, "state": "intent", "holder": hold.holder}
         waits = {"state": "waiting", "reason": reason, "in_doubt": in_doubt or hold.in_doubt}
-        await self._entries.update_one(ours, {"$set": waits})
+        if in_doubt:
+            changes: dict[str, Any] = {"$set": {**waits, "unaudited": "action.sent"}}
+        else:
+            changes = {"$set": waits, **not_sent(hold)}
+        await self._entries.update_one(ours, changes)
 
-    async def finish(self, hold: Hold, result: Result, *, evidence: Evidence = "answer", at: datetime) -> Result:
+    async def finish(
+        self, hold: Hold, result: Result, *, evidence: Evidence = "answer", unsent: bool = False, at: datetime
+    ) -> Result:
         """Write what came of it, and return the outcome that stands: an earlier one stays.
 
         Raises `StoreUnavailable` where somebody else has taken the action over and will tell.
+
+        Args:
+            unsent: Whether it is certain that nothing was sent under the hold.
         """
         ours = {"_id": hold.entry_id, "state": "intent", "holder": hold.holder}
-        done = await self._entries.update_one(ours, {"$set": outcome_of(result, evidence, at, hold.round)})
+        outcome = {"$set": outcome_of(result, evidence, at, hold.round)}
+        done = await self._entries.update_one(ours, {**outcome, **not_sent(hold)} if unsent else outcome)
         if done.matched_count:
             return result
         entry = await self._entries.find_one({"_id": hold.entry_id})
@@ -110,7 +120,8 @@ class Ledger:
                 continue
             seen = {"_id": entry["_id"], "state": entry["state"], "holder": entry.get("holder")}
             if entry["state"] == "waiting" and not entry["in_doubt"]:
-                await self._entries.update_one(seen, {"$set": {"state": "cancelled", "finished_at": at}})
+                ended = {"state": "cancelled", "finished_at": at, "unaudited": "action.finished"}
+                await self._entries.update_one(seen, {"$set": ended})
                 continue
             hidden = Result(action_id=entry["action"]["action_id"], outcome="unknown", body=HIDDEN)
             changes = {**outcome_of(hidden, "none", at), "holder": "", "untold": at}
@@ -228,12 +239,14 @@ class Ledger:
             if entry.get("holder") == holder or entry["state"] not in ("intent", "waiting"):
                 return hold_of(entry)
             writing_lease()
+            in_doubt = entry["in_doubt"] or entry["state"] == "intent"
+            before = {"sent_before": len(entry.get("sent", ())) if in_doubt else 0}
             mine: dict[str, Any] = {"holder": holder, "state": "intent", "may_send": entry["state"] == "waiting"}
             if mine["may_send"]:
                 mine |= sent_again(entry, at)
             seen = {"_id": order.entry_id, "state": entry["state"], "holder": entry.get("holder")}
             if (await self._entries.update_one(seen, {"$set": mine})).matched_count:
-                return hold_of({**entry, **mine})
+                return hold_of({**entry, **mine, **before})
 
 
 _PATHS = {"service": "action.service", "operation": "action.operation"}

@@ -52,6 +52,7 @@ class Hold(Frozen):
         may_send: Whether it may be sent outright: nobody can have sent it, or a human ordered it sent once more.
         in_doubt: Whether an earlier send of it may have been applied.
         round: How often somebody has reconciled it before.
+        sent_before: How many sends of it, under other holds, may have reached the service.
         result: What came of it, if that is known already.
     """
 
@@ -62,6 +63,7 @@ class Hold(Frozen):
     may_send: bool
     in_doubt: bool
     round: int = 0
+    sent_before: int = 0
     result: Result | None = None
 
 

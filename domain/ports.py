@@ -136,6 +136,12 @@ class Ledger(Protocol):
         """Write that the action waits: nothing was sent, or, in doubt, nobody knows yet what came of it."""
         ...
 
-    async def finish(self, hold: Hold, result: Result, *, evidence: Evidence = ..., at: datetime) -> Result:
-        """Write what came of it and return what stands; raises `StoreUnavailable` where others are at it."""
+    async def finish(
+        self, hold: Hold, result: Result, *, evidence: Evidence = ..., unsent: bool = ..., at: datetime
+    ) -> Result:
+        """Write what came of it and return what stands; raises `StoreUnavailable` where others are at it.
+
+        Args:
+            unsent: Whether it is certain that nothing was sent under the hold.
+        """
         ...

@@ -171,7 +171,7 @@ class Sender:
         except CircuitOpen as error:
             if order.approval_id or hold.round:
                 return await self._put_off(hold, error)
-            return await self._finish(hold, _came(action, "failed", error))
+            return await self._finish(hold, _came(action, "failed", error), unsent=True)
         except StoreUnavailable:  # the lease ended before the send
             if not self.toolbox.honours_key(action):  # with a key there may have been an earlier attempt
                 with suppress(StoreError):
@@ -181,7 +181,8 @@ class Sender:
             told = _is_conclusive(error) and self.toolbox.honours_key(action)  # else it speaks of this send alone
             if error.may_have_applied or (hold.in_doubt and not told):
                 return await self._resolved(order, hold, None, error, sends=sends)
-            return await self._finish(hold, _came(action, "failed", error))
+            unsent = isinstance(error, ServiceUnavailable)
+            return await self._finish(hold, _came(action, "failed", error), unsent=unsent)
         return await self._finish(hold, result)
 
     async def _resolved(
@@ -266,9 +267,11 @@ class Sender:
     async def _execute(self, action: Action, hold: Hold) -> Result:
         return await self.toolbox.execute(action, idempotency_key=hold.key, before_send=self.ledger.still_ours)
 
-    async def _finish(self, hold: Hold, result: Result, evidence: Evidence = "answer") -> Result:
+    async def _finish(
+        self, hold: Hold, result: Result, evidence: Evidence = "answer", *, unsent: bool = False
+    ) -> Result:
         known: Evidence = "none" if result.outcome == "unknown" else evidence
-        return await self.ledger.finish(hold, result, evidence=known, at=self.clock())
+        return await self.ledger.finish(hold, result, evidence=known, unsent=unsent, at=self.clock())
 
     async def _tell_approval(self, order: Order, result: Result, refusal: Refusal | None) -> None:
         if not order.approval_id:

@@ -135,11 +135,40 @@ async def test_each_step_is_logged_once_however_often_it_is_looked_for(process: 
     await process.approvals.decide("apr_1", verdict(at=after(1)), owner=None)
     assert len(await process.logged()) == 1
     hold = await process.ledger.begin(order("act_1", approval_id="apr_1"), at=after(2))
-    assert len(await process.logged()) == 2
+    assert len(await process.logged()) == 1  # whether it was sent is not known yet
     await process.ledger.finish(hold, result("act_1", outcome="unknown"), at=after(3))
     await process.ledger.finish(hold, result("act_1", outcome="failed"), at=after(4))
     assert [each.outcome for each in await process.logged()] == ["approved", "sent", "unknown"]
     assert len(await process.logged()) == 3
+
+
+async def test_what_was_never_sent_is_never_logged_as_sent(process: Process) -> None:
+    for number in (1, 2, 3):
+        hold = await process.ledger.begin(order(f"act_{number}"), at=after(number))
+        await process.logged()
+        if number == 1:
+            await process.ledger.finish(hold, result("act_1", outcome="failed"), unsent=True, at=after(9))
+        else:
+            await process.ledger.put_off(hold, "the circuit is open")
+            await process.logged()
+    again = await process.ledger.begin(order("act_3"), at=after(5))
+    await process.ledger.finish(again, result("act_3"), at=after(6))
+    await process.ledger.settle("run_1", at=after(7))
+    assert [(each.action_id, each.event, each.outcome, each.at) for each in await process.logged()] == [
+        ("act_1", "action.finished", "failed", after(9)),
+        ("act_3", "action.sent", "sent", after(5)),
+        ("act_3", "action.finished", "executed", after(6)),
+        ("act_2", "action.finished", "cancelled", after(7)),
+    ]
+
+
+async def test_what_may_have_been_sent_is_logged_while_its_service_is_waited_for(process: Process) -> None:
+    hold = await process.ledger.begin(order("act_1"), at=after(1))
+    await process.ledger.put_off(hold, "it is silent", in_doubt=True)
+    assert [each.event for each in await process.logged()] == ["action.sent"]
+    await process.ledger.settle("run_1", at=after(2))
+    assert [each.outcome for each in await process.logged()] == ["sent", "unknown"]
+    assert len(await process.database["ledger"].find({"unaudited": {"$exists": True}}).to_list()) == 0
 
 
 async def test_a_process_that_ended_between_entry_and_mark_leaves_no_second_entry(process: Process) -> None:
