@@ -161,9 +161,14 @@ class Approvals:
     async def advance(self, request_id: str, *, of: str, to: str) -> bool:
         """Move a request from one state to another and return whether it was in the first."""
         mark = {"unaudited": f"approval.{to}", **self._mark} if to in OVER else {}
-        result = await self._approvals.update_one(
-            {"_id": request_id, "state": of}, {"$set": {"state": to, **mark}, "$inc": {"version": 1}}
-        )
+        return await self._moved(request_id, of, {"$set": {"state": to, **mark}, "$inc": {"version": 1}})
+
+    async def withdraw(self, request_id: str, *, by: str | None, at: datetime) -> bool:
+        """Cancel a claimed request that was not sent, and return whether it was one; see `cancel`."""
+        return await self._moved(request_id, "claimed", self._cancelled(by, at))
+
+    async def _moved(self, request_id: str, of: str, update: dict[str, Any]) -> bool:
+        result = await self._approvals.update_one({"_id": request_id, "state": of}, update)
         self.bell.ring(request_id)
         return bool(result.matched_count)
 
@@ -189,17 +194,19 @@ class Approvals:
         Args:
             by: Who withdrew the run; None where it ended for other reasons.
         """
+        open_ones = {**_of_run(run_id), "state": {"$in": ["pending", "approved"]}}
+        await self._approvals.update_many(open_ones, self._cancelled(by, at))
+        self.bell.ring()
+
+    def _cancelled(self, by: str | None, at: datetime | None) -> dict[str, Any]:
+        """Return the update that cancels a request."""
         ended = {"state": "cancelled", "cancelled_by": by, "cancelled_at": at, "remind_at": None}
         steps = [Step(what="cancelled", at=at, by=by or NOBODY).model_dump()] if at else []
-        await self._approvals.update_many(
-            {**_of_run(run_id), "state": {"$in": ["pending", "approved"]}},
-            {
-                "$set": {**ended, "unaudited": "approval.cancelled", **self._mark},
-                "$push": {"trail": {"$each": steps}},
-                "$inc": {"version": 1},
-            },
-        )
-        self.bell.ring()
+        return {
+            "$set": {**ended, "unaudited": "approval.cancelled", **self._mark},
+            "$push": {"trail": {"$each": steps}},
+            "$inc": {"version": 1},
+        }
 
     async def lapse(self, request_id: str, now: datetime) -> Approval:
         """Let the clock have its say on one request, and return the record."""

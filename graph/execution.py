@@ -148,7 +148,7 @@ class Execution:
         now = self.clock()
         await self.approvals.cancel(run.run_id, by=by, at=now)
         values = await self._as_it_stands(run, now)
-        await self._conclude_claims(run, values["results"])
+        await self._conclude_claims(run, values["results"], by=by, at=now)
         ended = run.model_copy(update={"status": status, "updated_at": now})
         reply = reply_shown(ended, values, approvals=[], standing=self.standing)  # type: ignore[arg-type]  # a part of it
         failure = {"error": type(error).__name__, "detail": error.detail} if error else None
@@ -164,13 +164,17 @@ class Execution:
         results = {action_id: result.model_dump() for action_id, result in sent.items()}
         return {**values, "results": {**values.get("results", {}), **results}}
 
-    async def _conclude_claims(self, run: Run, results: dict[str, dict[str, Any]]) -> None:
+    async def _conclude_claims(
+        self, run: Run, results: dict[str, dict[str, Any]], *, by: str | None, at: datetime
+    ) -> None:
         """Let the approvals know what came of the actions that were at work when the run ended."""
         for request in await self.approvals.of_run(run.run_id):
             if request.state == "claimed":
                 result = results.get(request.action.action_id)
-                to = result["outcome"] if result and result["outcome"] in RELEASED else "cancelled"
-                await self.approvals.advance(request.request_id, of="claimed", to=to)
+                if result and result["outcome"] in RELEASED:
+                    await self.approvals.advance(request.request_id, of="claimed", to=result["outcome"])
+                else:
+                    await self.approvals.withdraw(request.request_id, by=by, at=at)
 
     async def _recorded(
         self,

@@ -90,6 +90,14 @@ async def test_a_waiting_action_can_be_cancelled(shop: Downstream, realm: str, t
         cancelled = (await server.client.post(f"/orchestrations/{run_id}/cancel")).json()
         approval = (await server.client.get(f"/approvals/{request_id}")).json()
         (entry,) = (await server.client.get("/actions")).json()["actions"]
+        logged = (await server.client.get("/audit")).json()["entries"]
+    assert [(each["event"], each["outcome"], each["actor"]) for each in logged if each["request_id"]] == [
+        ("approval.decided", "approved", "anonymous"),
+        ("approval.cancelled", "cancelled", "anonymous"),
+        ("action.finished", "cancelled", "anonymous/1"),
+    ]
+    (step,) = [each for each in approval["history"] if each["what"] == "cancelled"]
+    assert (step["by"], step["at"] < approval["expires_at"]) == ("anonymous", True)
     assert (cancelled["status"], cancelled["actions"][0]["status"]) == ("cancelled", "cancelled")
     assert (approval["state"], entry["state"], shop.events(realm, "arrived")) == ("cancelled", "cancelled", [])
 
