@@ -62,6 +62,18 @@ class Wanted:
     idempotency_key: str | None = None
 
 
+ASKED = (
+    "risk_level",
+    "risk_score",
+    "quorum",
+    "groups",
+    "requester_may_approve",
+    "expires_in_seconds",
+    "context",
+)
+"""What belongs to another system's request beside its action: all of it that no later step changes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
     """Where humans and other systems meet the records."""
@@ -135,13 +147,19 @@ class Decisions:
         """Ask humans on behalf of another system, and return the record; raises `KeyReused`."""
         request = _external(wanted, by=by, now=self.clock())
         record = await self.approvals.ask(request)
-        if record.action.digest != request.action.digest:
+        differs = [name for name in ASKED if getattr(record, name) != getattr(request, name)]
+        if differs or _digest(record) != _digest(request):
             raise KeyReused("This Idempotency-Key came with another request before.")
         return record
 
     def _wake(self, record: Approval) -> None:
         if record.kind == "graph" and record.state != "pending":
             self.orchestrations.wake(record.orchestration_id)
+
+
+def _digest(record: Approval) -> str:
+    """Return the digest of the action as it was first proposed."""
+    return record.original_digest or record.action.digest
 
 
 def _external(wanted: Wanted, *, by: Principal, now: datetime) -> Approval:

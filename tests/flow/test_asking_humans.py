@@ -1,6 +1,7 @@
 """Other systems ask humans, and wait for the answer."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,30 @@ async def test_one_key_asks_once(shared: Served) -> None:
     other = await requested(shared.client, key="k1", proposed_action="Refund order 18")
     assert len({answer.json()["request_id"] for answer in answers}) == 1
     assert {answer.status_code for answer in answers} == {200}
+    assert (other.status_code, other.json()["type"]) == (409, "/problems/key-reused")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"quorum": 3},
+        {"groups": ["finance"]},
+        {"requester_may_approve": False},
+        {"risk_level": "critical"},
+        {"expires_in_seconds": 61},
+        {"context": {"state_summary": {"n": 2}}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+async def test_one_key_never_stands_for_other_terms(shared: Served, changed: dict[str, Any]) -> None:
+    given: dict[str, Any] = {
+        "key": f"terms-{next(iter(changed))}",
+        "context": {"state_summary": {"n": 1.0, "who": "é"}},
+    }
+    first = await requested(shared.client, **given)
+    same = await requested(shared.client, **given)
+    other = await requested(shared.client, **(given | changed))
+    assert (same.status_code, same.json()["request_id"]) == (200, first.json()["request_id"])
     assert (other.status_code, other.json()["type"]) == (409, "/problems/key-reused")
 
 

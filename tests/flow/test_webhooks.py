@@ -35,7 +35,7 @@ def told(receiver: Downstream) -> list[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110  # another task brings it about
             await asyncio.sleep(0.02)
 
@@ -78,7 +78,7 @@ async def test_who_fails_is_told_again_with_the_same_words(tmp_path: Path, demo:
 
 
 async def until_delivered(client: httpx2.AsyncClient) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await deliveries(client, "state=pending"):  # noqa: ASYNC110  # another task brings it about
             await asyncio.sleep(0.02)
 
