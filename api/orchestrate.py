@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Header, Query, Response
@@ -13,9 +14,9 @@ from api.answer_shapes import NOTHING, AnswerIn, ResumeIn
 from api.document import refusals
 from api.shapes import MessageIn, OrchestrationId, OrchestrationOut, OrchestrationsIn, OrchestrationsOut
 from boot.container import Container
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict, InvalidInput, RunFailed, ServiceError
 from domain.principals import Principal
-from domain.runs import ACTIVE, Run, under_way
+from domain.runs import ACTIVE, Run, for_approver, under_way
 from graph.events import START, EventName, Position, event_id, parse_position
 from graph.runs import Asked
 
@@ -115,12 +116,17 @@ async def resume_orchestration(
     """Wait for a run and return its reply: joins it while it runs, sets it going if its approvals are decided.
 
     A run that waits for a service whose circuit is open is answered at once, with 202 and what it waits for. With a
-    body it decides first what the run waits for, as the route for decisions does; that takes an approver.
+    body it decides first what the run waits for, as the route for decisions does; that takes an approver. Who answers
+    for a run of somebody else's gets what approvers see of it: what waits and what was sent, not the conversation.
     """
     if given.root is not None:
         principal.require("approver")
-        mine = await container.runs.get(orchestration_id, owner=principal.sees())
-        await container.answers.take(mine.run_id, given.model_dump(mode="json"), digest=query.digest, by=principal)
+        run = await container.runs.get(orchestration_id, owner=principal.sees("approver"))
+        await container.answers.take(run.run_id, given.model_dump(mode="json"), digest=query.digest, by=principal)
+        if principal.sees() not in (None, run.owner):
+            with suppress(RunFailed, ServiceError):  # why it failed is the owner's to read
+                run = await container.orchestrations.resume(run.run_id, owner=run.owner)
+            return await _reply_to_approver(container, run)
     return await _reply(container, await container.orchestrations.resume(orchestration_id, owner=principal.sees()))
 
 
@@ -159,6 +165,13 @@ async def _standing(container: Container, run: Run) -> dict[str, Any]:
 
 async def _reply(container: Container, run: Run) -> JSONResponse:
     return JSONResponse(await _standing(container, run), 202 if run.status in ACTIVE else 200)
+
+
+async def _reply_to_approver(container: Container, run: Run) -> JSONResponse:
+    """Return how a run stands whose conversation is not the caller's to read."""
+    run = await container.runs.get(run.run_id)
+    asked, sent = await container.approvals.of_run(run.run_id), await container.ledger.of_run(run.run_id)
+    return JSONResponse(for_approver(run, asked, sent), 202 if run.status in ACTIVE else 200)
 
 
 def _position(last_event_id: str) -> tuple[str, Position]:

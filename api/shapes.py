@@ -161,7 +161,11 @@ class ApprovalOut(BaseModel):
 
 
 class OrchestrationOut(BaseModel):
-    """A run as its record has it; the members from `reply` on are there once it has ended or pauses."""
+    """A run as its record has it; the members from `reply` on are there once it has ended or pauses.
+
+    An approver who answered for somebody else's run gets no words of its conversation: `message` and `session_id` are
+    empty, and there is no `reply`.
+    """
 
     orchestration_id: str
     thread_id: str

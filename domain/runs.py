@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from domain.actions import Action, Frozen, Result
+from domain.approvals import Approval
 from domain.canonical import digest, parsed
 from domain.conversation import Notice
 from domain.experiments import Scalar
@@ -136,6 +137,18 @@ def under_way(run: Run, entries: Iterable[Entry], *, edited: Collection[str]) ->
         for entry in entries
     ]
     return {**run.shown(), "actions": actions, "error": run.error}
+
+
+def for_approver(run: Run, asked: Collection[Approval], entries: Iterable[Entry]) -> dict[str, Any]:
+    """Return how a run stands for an approver who may not read its conversation: what waits, and what was sent.
+
+    Args:
+        asked: Every request of the run.
+        entries: Of the ledger.
+    """
+    shown = under_way(run, entries, edited={each.request_id for each in asked if each.revision})
+    waiting = [each.shown() for each in asked if each.state == "pending"]
+    return {**shown, "session_id": "", "message": "", "approvals": waiting, "error": None}
 
 
 def reply_shown(

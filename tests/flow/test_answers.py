@@ -177,15 +177,51 @@ async def test_many_answers_at_once_make_one_decision(server: Served, demo: Demo
     assert len(await refunds(demo["cloudapp"])) == (1 if state else 0)
 
 
-async def test_an_answer_takes_an_approver_on_a_run_of_their_own(tmp_path: Path, demo: DemoServices) -> None:
-    roles = {"ann": "user", "bob": "user+approver", "eve": "user+approver"}
+@asynccontextmanager
+async def keyed(folder: Path, demo: DemoServices, *, ollama_url: str = "", **roles: str) -> AsyncIterator[Served]:
     digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in roles}
     keys = SecretStr(",".join(f"{name}:{role}:{digests[name]}" for name, role in roles.items()))
+    more = {"ollama_url": ollama_url} if ollama_url else {}
+    async with served(settings_for(folder, demo, api_keys=keys, **more)) as server:
+        yield server
+
+
+async def test_an_answer_takes_an_approver_whosever_run_it_is(tmp_path: Path, demo: DemoServices) -> None:
     found = []
-    async with served(settings_for(tmp_path / "data", demo, api_keys=keys)) as server:
+    async with keyed(tmp_path / "data", demo, ann="user", bob="user+approver", eve="approver") as server:
         for asks, answers in (("ann", "ann"), ("ann", "eve"), ("bob", "eve"), ("bob", "bob")):
             server.client.headers["X-API-Key"] = asks
             run_id, _ = await paused(server.client, session_id=f"{asks}-{answers}")
             server.client.headers["X-API-Key"] = answers
             found.append((await answer(server.client, run_id, "approve")).status_code)
-    assert found == [403, 404, 404, 200]
+        server.client.headers["X-API-Key"] = "ann"
+        assert (await answer(server.client, run_id, "approve")).status_code == 403
+    assert found == [403, 200, 200, 200]
+
+
+async def test_who_answers_for_somebody_else_is_told_of_the_action_and_not_of_the_conversation(
+    tmp_path: Path, demo: DemoServices
+) -> None:
+    script = calls(("petstore__findPetsByStatus", {"status": "sold"})), calls(refund(5)), calls(refund(7)), say("Sent.")
+    async with (
+        ollama_server(script) as ollama,
+        keyed(tmp_path / "data", demo, ollama_url=ollama.url, ann="user", bob="user+approver") as server,
+    ):
+        server.client.headers["X-API-Key"] = "ann"
+        run_id, first = await paused(server.client, "a secret wish", session_id="hers")
+        server.client.headers["X-API-Key"] = "bob"
+        bare = await resume(server.client, run_id)
+        then = await answer(server.client, run_id, {first: {"type": "approve"}})
+        (waits,) = then.json()["approvals"]
+        last = await answer(server.client, run_id, {"decisions": [{"type": "approve"}]}, digest=waits["digest"])
+        server.client.headers["X-API-Key"] = "ann"
+        own = await resume(server.client, run_id)
+    assert (bare.status_code, then.status_code, last.status_code) == (404, 202, 200)
+    assert [(each["arguments"]["amount"], each["status"]) for each in last.json()["actions"]] == [
+        (5, "executed"),
+        (7, "executed"),
+    ]
+    assert (last.json()["status"], last.json()["approvals"]) == ("completed", [])
+    private = "secret", "hers", "findPets", "Sent.", '"reply"'
+    assert not any(word in each.text for each in (then, last) for word in private)
+    assert (own.json()["reply"], own.json()["message"]) == ("Sent.", "a secret wish")
