@@ -1,5 +1,6 @@
 """Orchestrate: a message in, a reply or a pause out, at once or as a stream."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ from api.shapes import MessageIn, OrchestrationId, OrchestrationOut, Orchestrati
 from boot.container import Container
 from domain.errors import Conflict, InvalidInput, RunFailed, ServiceError
 from domain.principals import Principal
-from domain.runs import ACTIVE, Run, for_approver, under_way
+from domain.runs import ACTIVE, Run, for_approver
 from graph.events import START, EventName, Position, event_id, parse_position
 from graph.runs import Asked
 
@@ -79,13 +80,15 @@ async def list_orchestrations(
     """List runs, newest first; those of one user and session are that conversation's transcript."""
     runs = await container.runs.page(owner=principal.sees(), **given.model_dump(exclude_none=True))
     last = runs[-1].run_id if len(runs) == given.limit else None
-    return JSONResponse({"orchestrations": [_shown(run) for run in runs], "next": last})
+    shown = await asyncio.gather(*map(container.orchestrations.standing, runs))
+    return JSONResponse({"orchestrations": shown, "next": last})
 
 
 @router.get("/orchestrations/{orchestration_id}", response_model=OrchestrationOut, responses=refusals(404))
 async def get_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
     """Return how a run stands."""
-    return JSONResponse(await _standing(container, await container.runs.get(orchestration_id, owner=principal.sees())))
+    run = await container.runs.get(orchestration_id, owner=principal.sees())
+    return JSONResponse(await container.orchestrations.standing(run))
 
 
 @router.get(
@@ -134,7 +137,7 @@ async def resume_orchestration(
 async def cancel_orchestration(orchestration_id: OrchestrationId, container: Opened, principal: Caller) -> Response:
     """Stop a run for good; an action that is being sent is finished first."""
     cancelling = container.orchestrations.cancel(orchestration_id, owner=principal.sees(), by=principal.name)
-    return JSONResponse(_shown(await cancelling))
+    return JSONResponse(await container.orchestrations.standing(await cancelling))
 
 
 def _asked(given: MessageIn, container: Container, principal: Principal) -> Asked:
@@ -147,24 +150,8 @@ def _asked(given: MessageIn, container: Container, principal: Principal) -> Aske
     return Asked(owner=principal.name, **given.model_dump())
 
 
-def _shown(run: Run) -> dict[str, Any]:
-    """Return a run as its caller sees it: the reply as it was given, or how the run stands."""
-    if run.reply and run.status != "running":
-        return run.reply
-    return {**run.shown(), "error": run.error}
-
-
-async def _standing(container: Container, run: Run) -> dict[str, Any]:
-    """Return a run as it stands now, with what it has sent and what waits while it goes on."""
-    if run.status == "running":
-        asked = await container.approvals.of_run(run.run_id)
-        edited = {each.request_id for each in asked if each.revision}
-        return under_way(run, await container.ledger.of_run(run.run_id), edited=edited)
-    return _shown(run)
-
-
 async def _reply(container: Container, run: Run) -> JSONResponse:
-    return JSONResponse(await _standing(container, run), 202 if run.status in ACTIVE else 200)
+    return JSONResponse(await container.orchestrations.standing(run), 202 if run.status in ACTIVE else 200)
 
 
 async def _reply_to_approver(container: Container, run: Run) -> JSONResponse:

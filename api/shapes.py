@@ -92,7 +92,8 @@ class ActionOut(BaseModel):
 
     `result` is the service's answer as text. `origins` says where the value of each argument came from: the user's own
     words, an answer in this conversation (`service`), retrieved text, or the model alone. `waiting` is an approved
-    action whose service's circuit is open; `result` then says why.
+    action that is not sent yet: its service's circuit is open, or humans are still asked about others of its step;
+    `result` then says why.
     """
 
     action_id: str
@@ -161,7 +162,7 @@ class ApprovalOut(BaseModel):
 
 
 class OrchestrationOut(BaseModel):
-    """A run as its record has it; the members from `reply` on are there once it has ended or pauses.
+    """A run as it stands; the members from `reply` on are there once it has ended or pauses.
 
     An approver who answered for somebody else's run gets no words of its conversation: `message` and `session_id` are
     empty, and there is no `reply`.

@@ -48,6 +48,13 @@ RELEASED: tuple[ApprovalState, ...] = ("approved", "claimed", "executed", "faile
 OVER: tuple[ApprovalState, ...] = ("expired", "cancelled", "superseded", "execution_expired")
 """States that no human's word led to, though there may have been one."""
 
+ENDS = {
+    "expired": "Nobody decided in time.",
+    "execution_expired": "It was approved, and not sent in time.",
+    "superseded": "Another action has taken its place.",
+}
+"""What is said of a request that no human's word ended."""
+
 NOBODY = "server"
 """Who did what nobody did, such as letting a request expire."""
 
@@ -199,6 +206,13 @@ class Approval(Frozen):
         """What a human can have seen of the action: as it is, and as it was before it was edited."""
         seen = (self.original_digest, *(step.digest for step in self.trail), *(vote.digest for vote in self.votes))
         return {self.action.digest, *seen} - {""}
+
+    @property
+    def message(self) -> str:
+        """What is to be said of it: how it ended, the words of whoever decided, or why it asks."""
+        if self.state in ENDS:
+            return ENDS[self.state]
+        return self.verdict.approval_notes if self.verdict else self.reason
 
     @property
     def user_id(self) -> str:

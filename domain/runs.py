@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from domain.actions import Action, Frozen, Result
-from domain.approvals import Approval
+from domain.approvals import RELEASED, Approval
 from domain.canonical import digest, parsed
 from domain.conversation import Notice
 from domain.experiments import Scalar
@@ -128,15 +128,52 @@ def under_way(run: Run, entries: Iterable[Entry], *, edited: Collection[str]) ->
     actions = [
         {
             **_proposal(entry.action),
-            "status": "sending" if entry.state == "intent" else entry.state,
-            **_came(entry.result),
-            **({"result": entry.reason} if entry.state == "waiting" else {}),
+            **_sent(entry),
             "approval_id": entry.approval_id,
             "edited": entry.approval_id in edited,
         }
         for entry in entries
     ]
     return {**run.shown(), "actions": actions, "error": run.error}
+
+
+def _sent(entry: Entry) -> dict[str, Any]:
+    return {
+        "status": "sending" if entry.state == "intent" else entry.state,
+        **_came(entry.result),
+        **({"result": entry.reason} if entry.state == "waiting" else {}),
+    }
+
+
+def paused(run: Run, asked: Iterable[Approval], entries: Iterable[Entry]) -> dict[str, Any]:
+    """Return the reply of a run that waits for humans, with what they and the services have said since it was given.
+
+    Args:
+        asked: Every request of the run.
+        entries: Of the ledger.
+    """
+    reply = run.reply or {**run.shown(), "error": run.error}
+    requests = {each.request_id: each for each in asked}
+    sent = {(entry.action.action_id, entry.action.digest): entry for entry in entries}
+    waiting = [each.shown() for each in requests.values() if each.state == "pending"]
+    actions = []
+    for each in reply.get("actions", []):
+        shown = each | _answered(requests.get(each["approval_id"]))
+        entry = sent.get((shown["action_id"], shown["digest"]))
+        actions.append(shown | _sent(entry) if entry else shown)
+    return {**reply, "reply": _waits(len(waiting)), "actions": actions, "approvals": waiting}
+
+
+def _answered(request: Approval | None) -> dict[str, Any]:
+    """Return what an action's request says of it by now."""
+    if request is None:
+        return {}
+    edited = {**_proposal(request.action), "edited": True} if request.revision else {}
+    if request.state == "pending":
+        return edited
+    if request.state in RELEASED:
+        return {**edited, "status": "waiting", "result": "It is approved, and sent when the run goes on."}
+    return {**edited, "status": "rejected", "result": request.message}
 
 
 def for_approver(run: Run, asked: Collection[Approval], entries: Iterable[Entry]) -> dict[str, Any]:
@@ -200,9 +237,15 @@ def _words(run: Run, state: State, waiting: int) -> str:
     if run.status == "completed":
         return state.get("reply", "")
     if run.status == "awaiting_approval":
-        what = "An action waits" if waiting == 1 else f"{waiting} actions wait"
-        return f"{what} for a human's approval and has not been sent."
+        return _waits(waiting)
     sent = sum(result["outcome"] in ("executed", "unknown") for result in state.get("results", {}).values())
     return (
         f"This run was {run.status}. {f'{sent} of its actions had been sent before.' if sent else 'Nothing was sent.'}"
     )
+
+
+def _waits(count: int) -> str:
+    if count == 0:
+        return "Every action is decided, and the run goes on."
+    what, have = ("An action waits", "has") if count == 1 else (f"{count} actions wait", "have")
+    return f"{what} for a human's approval and {have} not been sent."

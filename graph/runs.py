@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -22,7 +22,7 @@ from domain.errors import (
     ThreadBusy,
 )
 from domain.experiments import Scalar
-from domain.runs import ACTIVE, Run, thread_id_of
+from domain.runs import ACTIVE, Run, paused, thread_id_of, under_way
 from graph.events import START, Event, Position
 from graph.execution import Execution
 from graph.live import Live, Lives
@@ -148,10 +148,19 @@ class Orchestrations:
         run = await self._runs.get(run_id, owner=owner)
         live = self._lives.get(run_id)
         if live is None:
-            yield Event((run.attempt, 0), "done", run.reply or {**run.shown(), "error": run.error})
+            yield Event((run.attempt, 0), "done", await self.standing(run))
             return
         async for event in live.log.follow(after):
             yield event
+
+    async def standing(self, run: Run) -> dict[str, Any]:
+        """Return a run as its caller sees it now: what it has sent and what waits while it is active, or its reply."""
+        if run.status in ACTIVE:
+            asked, sent = await self._approvals.of_run(run.run_id), await self._execution.ledger.of_run(run.run_id)
+            if run.status == "awaiting_approval":
+                return paused(run, asked, sent)
+            return under_way(run, sent, edited={each.request_id for each in asked if each.revision})
+        return run.reply or {**run.shown(), "error": run.error}
 
     def wake(self, run_id: str) -> None:
         """Let a run go on in the background, if it can."""

@@ -14,13 +14,6 @@ from domain.policy import Policy, Rule
 from domain.ports import Approvals, Policies, Toolbox, Vitals
 from domain.state import Entry, State, Update, open_actions
 
-ENDS = {
-    "expired": "Nobody decided in time.",
-    "execution_expired": "It was approved, and not sent in time.",
-    "superseded": "Another action has taken its place.",
-}
-"""What is said of a request that no human's word ended."""
-
 
 async def review(
     state: State,
@@ -96,7 +89,7 @@ def _verdict_of(record: Approval, complaint: str) -> Entry:
     verdict = {
         "outcome": _outcome(record),
         "approval_id": record.request_id,
-        "message": f"{complaint if record.state == 'pending' else ''}{_message(record)}",
+        "message": f"{complaint if record.state == 'pending' else ''}{record.message}",
         "rule": record.policy_rule,
     }
     return {**verdict, "edited": True} if record.revision else verdict
@@ -106,12 +99,6 @@ def _outcome(record: Approval) -> str:
     if record.state in RELEASED:
         return "released"
     return "waits" if record.state == "pending" else record.state
-
-
-def _message(record: Approval) -> str:
-    if record.state in ENDS:
-        return ENDS[record.state]
-    return record.verdict.approval_notes if record.verdict else record.reason
 
 
 async def _request(
