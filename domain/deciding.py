@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from domain.actions import Action
 from domain.approvals import NOBODY, Approval, Happening, Step, Verdict, Vote, one_line
 from domain.errors import AlreadyDecided, AlreadyVoted, Conflict, DigestChanged, EditDenied, NotEligible
-from domain.policy import RiskLevel, Rule
+from domain.policy import OnExpiry, RiskLevel, Rule
 from domain.principals import RESERVED, Principal
 
 MOST_EDITS = 20
@@ -21,6 +21,9 @@ MOST_STEPS = 200
 """Longest trail of a request that votes, edits and delegations may make."""
 
 RISKS: tuple[RiskLevel, ...] = ("low", "medium", "high", "critical")
+
+ENDINGS: tuple[OnExpiry, ...] = ("reject", "escalate", "cancel")
+"""What may happen when nobody decides in time, from what asks for least: more people are asked, the whole run ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +151,7 @@ def edited(
         "votes": (),
         "trail": (*record.trail, step),
     }
-    return record.model_copy(update=changes | (_stricter(record, rule) if rule.then == "ask" else {}))
+    return record.model_copy(update=changes | (_stricter(record, rule, at) if rule.then == "ask" else {}))
 
 
 def may_edit(record: Approval, *, who: Person, seen: str | None, at: datetime) -> None:
@@ -164,9 +167,10 @@ def may_edit(record: Approval, *, who: Person, seen: str | None, at: datetime) -
         raise Conflict(f"It was edited {record.revision} times: reject it, and let it be asked anew.")
 
 
-def _stricter(record: Approval, rule: Rule) -> dict[str, Any]:
+def _stricter(record: Approval, rule: Rule, at: datetime) -> dict[str, Any]:
     """Return what holds when a request falls under another rule: of both, what binds more."""
-    groups = rule.groups or record.groups
+    is_second_round = record.round > 1 and rule.name == record.policy_rule
+    groups = record.groups if is_second_round else rule.groups or record.groups
     moved = {"delegates": (), "delegated_to": None} if groups != record.groups else {}
     return {
         "policy_rule": rule.name,
@@ -178,7 +182,30 @@ def _stricter(record: Approval, rule: Rule) -> dict[str, Any]:
         "groups": groups,
         "requester_may_approve": record.requester_may_approve and rule.requester_may_approve,
         "execute_within_seconds": min(record.execute_within_seconds, rule.execute_within_seconds),
+        "on_expiry": max(record.on_expiry, rule.on_expiry, key=ENDINGS.index),
+        "escalate_to": rule.escalate_to or record.escalate_to,
+        **_earlier(record, rule, at),
         **moved,
+    }
+
+
+def _earlier(record: Approval, rule: Rule, at: datetime) -> dict[str, Any]:
+    """Return the clock of a request that falls under another rule: its own, or the rule's from now if that ends first.
+
+    The reminders of both are given, as far as they come before the end.
+    """
+    seconds = record.expires_in_seconds or int((record.expires_at - record.created_at).total_seconds())
+    since, ends = record.expires_at - timedelta(seconds=seconds), record.expires_at
+    if at + timedelta(seconds=rule.expires_in_seconds) < ends:
+        seconds, since = rule.expires_in_seconds, at
+        ends = at + timedelta(seconds=seconds)
+    after = tuple(sorted(each for each in {*record.remind_after_seconds, *rule.remind_after_seconds} if each < seconds))
+    is_due = record.remind_at is not None and record.remind_at <= at
+    return {
+        "expires_at": ends,
+        "expires_in_seconds": seconds,
+        "remind_after_seconds": after,
+        "remind_at": record.remind_at if is_due else next_reminder(after, since=since, now=at),
     }
 
 

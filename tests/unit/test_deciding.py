@@ -125,6 +125,37 @@ def test_of_two_rules_the_stricter_counts_after_an_edit() -> None:
     assert (kept.quorum, kept.policy_rule) == (2, "money-asks")
 
 
+def test_an_edit_brings_the_other_rules_clock_if_that_ends_first() -> None:
+    asked = request("apr_1", lasts=60, expires_in_seconds=60)
+    quick = Rule(name="quick", then="ask", expires_in_seconds=5, remind_after_seconds=(2,))
+    record = edit(asked, rule=quick)
+    assert (record.expires_at, record.remind_after_seconds, record.remind_at) == (after(7), (2,), after(4))
+    assert [step.what for step in lapsed(record, after(4)).trail] == ["edited", "reminded"]
+    assert lapsed(record, after(7)).state == "expired"
+    slow = Rule(name="slow", then="ask", expires_in_seconds=3600, remind_after_seconds=(30, 1800))
+    later = edit(asked, rule=slow)
+    assert (later.expires_at, later.remind_after_seconds, later.remind_at) == (after(60), (30,), after(30))
+    assert edit(record, to="act_3", rule=slow).expires_at == after(7)
+    assert edit(record, to="act_3", rule=quick).expires_at == after(7)
+    overdue = edit(request("apr_1", remind_after_seconds=(1,), expires_in_seconds=60, remind_at=after(1)), rule=slow)
+    assert overdue.remind_at == after(1)
+    assert edit(request("apr_1", lasts=60), rule=slow).remind_at == after(30)  # stored without the length of its clock
+
+
+def test_an_edit_brings_the_other_rules_end() -> None:
+    escalates = Rule(name="esc", then="ask", on_expiry="escalate", escalate_to=("cfo",), expires_in_seconds=3)
+    record = edit(request("apr_1", expires_in_seconds=60), rule=escalates)
+    assert (record.on_expiry, record.escalate_to, record.expires_at) == ("escalate", ("cfo",), after(5))
+    second = lapsed(record, after(5))
+    assert (second.round, second.groups, second.expires_at) == (2, ("cfo",), after(8))
+    again = edit(second, to="act_3", rule=escalates.model_copy(update={"groups": ("finance",)}), who=person(7, "cfo"))
+    assert (again.round, again.groups) == (2, ("cfo",))
+    back = edit(record, to="act_3")
+    assert (back.on_expiry, back.escalate_to) == ("escalate", ("cfo",))
+    ends = edit(record, to="act_3", rule=Rule(name="ends", then="ask", on_expiry="cancel"))
+    assert ends.on_expiry == "cancel"
+
+
 def test_a_request_is_not_edited_for_ever() -> None:
     with pytest.raises(Conflict, match="reject it"):
         edit(request("apr_1", revision=MOST_EDITS))
