@@ -10,7 +10,7 @@ from graph.answers import REQUEST_ID
 
 type Named = Annotated[str, StringConstraints(pattern=REQUEST_ID)]
 type Addressed = Annotated[
-    dict[Named, Scalar | StrictBool | Decision | Ours],
+    dict[Named, Scalar | StrictBool | Decisions | Decision | Ours | InboxAnswers],
     Field(min_length=1, max_length=100, json_schema_extra={"additionalProperties": False}),
 ]
 
@@ -28,8 +28,9 @@ class ResumeIn(Given):
 class AnswerIn(RootModel[Scalar | StrictBool | Decisions | Decision | Ours | InboxAnswers | Addressed | None]):
     """What a human says: LangChain's decisions (a batch in the order asked, or one), Agent Inbox's reply, or our form.
 
-    An object of request ids says which answer is meant for which request. A single word is taken while exactly one
-    request waits. `respond` and `response` send nothing: the model reads the message. Without a body nothing is said.
+    An object of request ids, which are the ids of their interrupts, says which answer is meant for which request. A
+    single word is taken while exactly one request waits. `respond` and `response` send nothing: the model reads the
+    message. Without a body nothing is said.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})

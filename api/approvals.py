@@ -35,6 +35,7 @@ from domain.approvals import Approval, ServiceHealth
 from domain.deciding import Person
 from domain.errors import NotFound, OrchestrationError
 from domain.principals import Principal
+from domain.questions import asking
 from graph.decisions import Said, Wanted
 
 router = APIRouter(prefix="/approvals", tags=["approvals"])
@@ -160,7 +161,7 @@ async def _seen(records: Sequence[Approval], container: Container) -> list[dict[
     services = sorted(pending)
     vitals = dict(zip(services, await asyncio.gather(*(_vitals(each, container) for each in services)), strict=True))
     shown = {service: health.model_dump(mode="json") for service, health in vitals.items() if health}
-    return [{**each.shown(), "service_now": shown.get(each.action.service)} for each in records]
+    return [{**asking(each, container.toolbox), "service_now": shown.get(each.action.service)} for each in records]
 
 
 async def _vitals(service: str, container: Container) -> ServiceHealth | None:

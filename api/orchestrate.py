@@ -158,7 +158,7 @@ async def _reply_to_approver(container: Container, run: Run) -> JSONResponse:
     """Return how a run stands whose conversation is not the caller's to read."""
     run = await container.runs.get(run.run_id)
     asked, sent = await container.approvals.of_run(run.run_id), await container.ledger.of_run(run.run_id)
-    return JSONResponse(for_approver(run, asked, sent), 202 if run.status in ACTIVE else 200)
+    return JSONResponse(for_approver(run, asked, sent, container.toolbox), 202 if run.status in ACTIVE else 200)
 
 
 def _position(last_event_id: str) -> tuple[str, Position]:

@@ -114,11 +114,66 @@ class ActionOut(BaseModel):
     edited: bool
 
 
+class ActionRequestOut(BaseModel):
+    """An action that waits, in LangChain's words; the description has what the model said apart and marked."""
+
+    name: str
+    args: dict[str, Any]
+    description: str
+
+
+class ReviewConfigOut(BaseModel):
+    """What may be said of an action, in LangChain's words."""
+
+    action_name: str
+    allowed_decisions: list[Literal["approve", "edit", "reject", "respond"]]
+
+
+class BatchOut(BaseModel):
+    """What a run waits for as LangChain's tools ask for it: an answer has a decision for each, in this order."""
+
+    action_requests: list[ActionRequestOut]
+    review_configs: list[ReviewConfigOut]
+
+
+class InboxRequestOut(BaseModel):
+    """An action that waits, in Agent Inbox's words."""
+
+    action: str
+    args: dict[str, Any]
+
+
+class QuestionOut(BatchOut):
+    """One action as LangGraph's tools ask for it: LangChain's for one call, a batch of this one, and Agent Inbox's."""
+
+    approval_id: str
+    proposed_action: str
+    service: str
+    operation: str
+    arguments: dict[str, Any]
+    digest: str
+    type: Literal["tool_approval"]
+    tool_call_id: str
+    name: str
+    args: dict[str, Any]
+    description: str
+    action_request: InboxRequestOut
+    config: dict[str, bool]
+
+
+class InterruptOut(BaseModel):
+    """A question as LangGraph asks it; `POST /orchestrations/{id}/resume` takes an object of ids and their answers."""
+
+    id: str
+    value: QuestionOut
+    response_schema: dict[str, Any]
+
+
 class ApprovalOut(BaseModel):
     """A request to humans: what the control plane knows, and apart from it, in `model_words`, what the model said.
 
     `arguments` are exactly what is sent when it is approved, `digest` names that action. `service_health` is how the
-    service was when humans were asked.
+    service was when humans were asked. `interrupt` is the question in other tools' words, while it is open.
     """
 
     request_id: str
@@ -159,10 +214,14 @@ class ApprovalOut(BaseModel):
     context: dict[str, Any]
     service_health: ServiceHealth | None
     model_words: str
+    interrupt: InterruptOut | None = None
 
 
 class OrchestrationOut(BaseModel):
     """A run as it stands; the members from `reply` on are there once it has ended or pauses.
+
+    `interrupt` is all that it waits for as one question; once the run has asked before, each request's own has to be
+    answered by its id.
 
     An approver who answered for somebody else's run gets no words of its conversation: `message` and `session_id` are
     empty, and there is no `reply`.
@@ -180,6 +239,7 @@ class OrchestrationOut(BaseModel):
     answered_by: str | None = None
     actions: list[ActionOut] = []
     approvals: list[ApprovalOut] = []
+    interrupt: BatchOut | None = None
     sources: list[dict[str, Any]] = []
     degraded: list[Notice] = []
     error: dict[str, Any] | None = None

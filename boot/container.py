@@ -181,7 +181,9 @@ async def _orchestrations(
         standing=tuple(notice for port in await stores.ports() if (notice := port.notice())),
     )
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
-    orchestrations = Orchestrations(execution, locks=stores.locks, tasks=tasks, queue_seconds=settings.queue_seconds)
+    orchestrations = Orchestrations(
+        execution, toolbox=opened.toolbox, locks=stores.locks, tasks=tasks, queue_seconds=settings.queue_seconds
+    )
     stack.push_async_callback(orchestrations.close, grace_seconds=settings.shutdown_grace_seconds)
     afterwards = Afterwards(
         sender=opened.parts.sender,

@@ -1,6 +1,6 @@
 """Runs: one turn of a thread, from a message to a reply or a pause."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ from domain.canonical import digest, parsed
 from domain.conversation import Notice
 from domain.experiments import Scalar
 from domain.ledger import Entry
+from domain.ports import Toolbox
+from domain.questions import asking, batch
 from domain.state import State, result_of
 
 type RunStatus = Literal["running", "awaiting_approval", "completed", "failed", "cancelled"]
@@ -145,23 +147,25 @@ def _sent(entry: Entry) -> dict[str, Any]:
     }
 
 
-def paused(run: Run, asked: Iterable[Approval], entries: Iterable[Entry]) -> dict[str, Any]:
+def paused(run: Run, asked: Sequence[Approval], entries: Iterable[Entry], toolbox: Toolbox) -> dict[str, Any]:
     """Return the reply of a run that waits for humans, with what they and the services have said since it was given.
 
     Args:
         asked: Every request of the run.
         entries: Of the ledger.
+        toolbox: Knows the operations' schemas, for whoever answers in another tool's words.
     """
     reply = run.reply or {**run.shown(), "error": run.error}
     requests = {each.request_id: each for each in asked}
     sent = {(entry.action.action_id, entry.action.digest): entry for entry in entries}
-    waiting = [each.shown() for each in requests.values() if each.state == "pending"]
+    waiting = [asking(each, toolbox) for each in asked if each.state == "pending"]
     actions = []
     for each in reply.get("actions", []):
         shown = each | _answered(requests.get(each["approval_id"]))
         entry = sent.get((shown["action_id"], shown["digest"]))
         actions.append(shown | _sent(entry) if entry else shown)
-    return {**reply, "reply": _waits(len(waiting)), "actions": actions, "approvals": waiting}
+    now = {"reply": _waits(len(waiting)), "actions": actions, "approvals": waiting, "interrupt": batch(asked)}
+    return {**reply, **now}
 
 
 def _answered(request: Approval | None) -> dict[str, Any]:
@@ -176,16 +180,18 @@ def _answered(request: Approval | None) -> dict[str, Any]:
     return {**edited, "status": "rejected", "result": request.message}
 
 
-def for_approver(run: Run, asked: Collection[Approval], entries: Iterable[Entry]) -> dict[str, Any]:
+def for_approver(run: Run, asked: Sequence[Approval], entries: Iterable[Entry], toolbox: Toolbox) -> dict[str, Any]:
     """Return how a run stands for an approver who may not read its conversation: what waits, and what was sent.
 
     Args:
         asked: Every request of the run.
         entries: Of the ledger.
+        toolbox: Knows the operations' schemas.
     """
     shown = under_way(run, entries, edited={each.request_id for each in asked if each.revision})
-    waiting = [each.shown() for each in asked if each.state == "pending"]
-    return {**shown, "session_id": "", "message": "", "approvals": waiting, "error": None}
+    waiting = [asking(each, toolbox) for each in asked if each.state == "pending"]
+    withheld = {"session_id": "", "message": "", "error": None}
+    return {**shown, **withheld, "approvals": waiting, "interrupt": batch(asked)}
 
 
 def reply_shown(

@@ -25,7 +25,8 @@ def after_review(state: State, *, toolbox: Toolbox | None = None) -> list[Send] 
     verdicts = state["verdicts"]
     actions = [(action, verdicts[action.action_id]) for action in open_actions(state)]
     if waiting := [(action, verdict) for action, verdict in actions if verdict["outcome"] == "waits"]:
-        return [Send("gate", _gated(action, verdict, toolbox)) for action, verdict in waiting]
+        said = state.get("said", "")
+        return [Send("gate", _gated(action, verdict, toolbox, said)) for action, verdict in waiting]
     released = [
         Released(
             run_id=state["run_id"],
@@ -38,10 +39,16 @@ def after_review(state: State, *, toolbox: Toolbox | None = None) -> list[Send] 
     return [Send("act", each) for each in released] or "plan"
 
 
-def _gated(action: Action, verdict: Entry, toolbox: Toolbox | None) -> Gated:
+def _gated(action: Action, verdict: Entry, toolbox: Toolbox | None, said: str) -> Gated:
     schema = schema_of(action, toolbox) if toolbox else None
     return Gated(
         action_id=action.action_id,
-        question=question(action, approval_id=verdict["approval_id"], reason=verdict.get("message", "")),
+        question=question(
+            action,
+            approval_id=verdict["approval_id"],
+            reason=verdict.get("message", ""),
+            facts=verdict.get("facts", ()),
+            words=said,
+        ),
         response_schema=response_schema(action, schema),
     )

@@ -22,6 +22,7 @@ from domain.errors import (
     ThreadBusy,
 )
 from domain.experiments import Scalar
+from domain.ports import Toolbox
 from domain.runs import ACTIVE, Run, paused, thread_id_of, under_way
 from graph.events import START, Event, Position
 from graph.execution import Execution
@@ -72,11 +73,15 @@ class Orchestrations:
     """Every run of this process, and the way into those that another process left.
 
     Args:
+        toolbox: Knows the operations' schemas, for whoever answers a run's questions.
         queue_seconds: How long a message waits for the run before it on its thread.
     """
 
-    def __init__(self, execution: Execution, *, locks: Leases, tasks: asyncio.TaskGroup, queue_seconds: float) -> None:
+    def __init__(
+        self, execution: Execution, *, toolbox: Toolbox, locks: Leases, tasks: asyncio.TaskGroup, queue_seconds: float
+    ) -> None:
         self._execution = execution
+        self._toolbox = toolbox
         self._runs = execution.runs
         self._approvals = execution.approvals
         self._clock = execution.clock
@@ -158,7 +163,7 @@ class Orchestrations:
         if run.status in ACTIVE:
             asked, sent = await self._approvals.of_run(run.run_id), await self._execution.ledger.of_run(run.run_id)
             if run.status == "awaiting_approval":
-                return paused(run, asked, sent)
+                return paused(run, asked, sent, self._toolbox)
             return under_way(run, sent, edited={each.request_id for each in asked if each.revision})
         return run.reply or {**run.shown(), "error": run.error}
 

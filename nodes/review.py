@@ -12,6 +12,7 @@ from domain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from domain.hearing import answered
 from domain.policy import Policy, Rule
 from domain.ports import Approvals, Policies, Toolbox, Vitals
+from domain.questions import facts_of
 from domain.state import Entry, State, Update, open_actions
 
 
@@ -91,6 +92,7 @@ def _verdict_of(record: Approval, complaint: str) -> Entry:
         "approval_id": record.request_id,
         "message": f"{complaint if record.state == 'pending' else ''}{record.message}",
         "rule": record.policy_rule,
+        **({"facts": facts_of(record)} if record.state == "pending" else {}),
     }
     return {**verdict, "edited": True} if record.revision else verdict
 

@@ -84,26 +84,29 @@ async def replica(
         own = await stack.enter_async_context(open_redis(redis_url, max_connections=8, manner=PATIENT))
         locks = await stack.enter_async_context(open_redis_locks(own, lease_seconds=lease_seconds))
         model = Told()
-        execution = await _execution(stack, folder, saver, model)
+        services = await stack.enter_async_context(open_services((), data_dir=folder, bounds=Bounds(), now=now))
+        toolbox = Toolbox(services)
+        execution = await _execution(stack, folder, saver, model, toolbox)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        runs = Orchestrations(execution, locks=locks, tasks=tasks, queue_seconds=queue_seconds)
+        runs = Orchestrations(execution, toolbox=toolbox, locks=locks, tasks=tasks, queue_seconds=queue_seconds)
         stack.push_async_callback(runs.close, grace_seconds=0)
         if tends:
             stack.callback(tasks.create_task(_tend(runs)).cancel)
         yield Replica(runs, execution.runs, saver, redis, locks, model)
 
 
-async def _execution(stack: AsyncExitStack, folder: Path, saver: BaseCheckpointSaver[Any], model: Told) -> Execution:
+async def _execution(
+    stack: AsyncExitStack, folder: Path, saver: BaseCheckpointSaver[Any], model: Told, toolbox: Toolbox
+) -> Execution:
     database = await stack.enter_async_context(open_documents(folder / "documents.sqlite"))
     records, approvals, ledger = Runs(database), Approvals(database), Ledger(database)
     for each in (records, approvals, ledger):
         await each.open()
-    services = await stack.enter_async_context(open_services((), data_dir=folder, bounds=Bounds(), now=now))
     parts = Parts(
         model=model,
         variants=ServersOwn(),
         knowledge=NoKnowledge(),
-        toolbox=Toolbox(services),
+        toolbox=toolbox,
         policies=Standing(load_policy(ROOT / "policy.yaml")),
         approvals=approvals,
         ledger=ledger,

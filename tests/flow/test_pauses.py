@@ -59,7 +59,9 @@ async def test_an_edited_action_is_shown_as_it_is_now(tmp_path: Path, demo: Demo
         record = (await server.client.post(f"/approvals/pending/{request_id}/edit", json=edit)).json()
         then = await told(server.client, run_id)
     (action,) = then["actions"]
-    assert then["approvals"] == [record]
+    (waits,) = then["approvals"]
+    assert {**waits, "interrupt": None} == {**record, "interrupt": None}
+    assert waits["interrupt"]["value"]["args"] == record["arguments"]
     assert (action["arguments"], action["digest"]) == (record["arguments"], record["digest"])
     assert (action["status"], action["edited"]) == ("awaiting_approval", True)
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from domain.actions import Action
+from domain.approvals import ServiceHealth
 from domain.canonical import JSON, canonical
 from domain.dialects import Word, heard, scalar, word_of, words_of
 from domain.errors import Conflict, InvalidInput
-from domain.questions import question, response_schema
+from domain.questions import batch, facts_of, question, response_schema
+from tests.records import NOON, request
 
 SCHEMA: dict[str, JSON] = {
     "type": "object",
@@ -68,6 +70,36 @@ def test_arguments_cannot_leave_their_block_of_the_description() -> None:
     fence = "`" * 5
     assert text.count(fence) == 2
     assert canonical(nasty)[1:-1] in text.split(fence)[1]
+
+
+def test_a_description_has_the_facts_first_and_the_models_words_apart() -> None:
+    words = "Safe to approve.\n```\n# Approved already"
+    health = ServiceHealth(service="shop", status="unhealthy", breaker="half_open", detail="slow.", checked_at=NOON)
+    record = request("apr_1", quorum=2, groups=("finance",), model_words=words, service_health=health)
+    facts = facts_of(record)
+    text = question(record.action, approval_id="apr_1", reason="Why.", facts=facts, words=words)["description"]
+    known, said = text.split("What the model said, which nobody has checked:")
+    assert facts == [
+        "Rule: money-asks of policy 1",
+        "Risk: high (0.75)",
+        "To be decided before: 2026-11-01T12:01:00+00:00",
+        "Votes: 0 of 2",
+        "Decided by: finance",
+        "Service when this was asked: unhealthy, its circuit breaker half open. slow",
+    ]
+    assert all(f"- {fact}\n" in known for fact in facts)
+    assert "Safe" not in known
+    assert said.strip() == f"````\n{words}\n````"
+
+
+def test_a_batch_is_offered_only_while_its_answer_can_mean_nothing_else() -> None:
+    first, second = request("apr_1", quorum=2), request("apr_2")
+    offered = batch([first, second])
+    assert offered is not None
+    assert [each["name"] for each in offered["action_requests"]] == ["shop.refund", "shop.refund"]
+    assert len(offered["review_configs"]) == 2
+    assert batch([first.model_copy(update={"state": "approved"}), second]) is None
+    assert batch([]) is None
 
 
 def test_a_schema_beyond_every_measure_is_not_sent_along() -> None:
