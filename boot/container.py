@@ -121,7 +121,7 @@ async def open_container(settings: Settings, *, clock: Callable[[], datetime] = 
         )
         await _announce(status)
         await orchestrations.catch_up()
-        decisions = _decisions(opened, orchestrations)
+        decisions = _decisions(opened, orchestrations, keys)
         yield Container(
             settings=settings,
             keys=keys,
@@ -203,13 +203,14 @@ async def _orchestrations(
     return orchestrations, afterwards
 
 
-def _decisions(opened: Opened, orchestrations: Orchestrations) -> Decisions:
+def _decisions(opened: Opened, orchestrations: Orchestrations, keys: Keys) -> Decisions:
     return Decisions(
         approvals=opened.approvals,
         orchestrations=orchestrations,
         toolbox=opened.toolbox,
         policies=opened.parts.policies,
         clock=opened.parts.clock,
+        people=keys.people,
     )
 
 

@@ -30,6 +30,11 @@ class Keys:
         """Whether the server is open to everybody."""
         return not self._principals
 
+    @property
+    def people(self) -> tuple[Principal, ...]:
+        """Everybody there is a key for."""
+        return tuple(self._principals.values())
+
     def principal(self, key: str | None) -> Principal:
         """Return who holds a key; raises `Unauthenticated`. Without any keys everybody is `ANYONE`."""
         if self.are_absent:

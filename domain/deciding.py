@@ -4,6 +4,7 @@ Pure rules: each returns the record as it is afterwards, the very same one where
 `checkpoints.approvals` stores what they return, if the record is still the one they were given.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -21,6 +22,12 @@ MOST_STEPS = 200
 """Longest trail of a request that votes, edits and delegations may make."""
 
 RISKS: tuple[RiskLevel, ...] = ("low", "medium", "high", "critical")
+
+NOT_HANDED_ON: dict[str, Any] = {"delegates": (), "delegators": (), "delegated_to": None}
+"""A request whose groups are others than those that handed it on: everybody has their say."""
+
+NUMBERLESS = -1
+"""Stands for whatever number a key gives that speaks for no particular person."""
 
 ENDINGS: tuple[OnExpiry, ...] = ("reject", "escalate", "cancel")
 """What may happen when nobody decides in time, from what asks for least: more people are asked, the whole run ends."""
@@ -171,7 +178,7 @@ def _stricter(record: Approval, rule: Rule, at: datetime) -> dict[str, Any]:
     """Return what holds when a request falls under another rule: of both, what binds more."""
     is_second_round = record.round > 1 and rule.name == record.policy_rule
     groups = record.groups if is_second_round else rule.groups or record.groups
-    moved = {"delegates": (), "delegated_to": None} if groups != record.groups else {}
+    moved = NOT_HANDED_ON if groups != record.groups else {}
     return {
         "policy_rule": rule.name,
         "approval_type": rule.approval_type,
@@ -209,14 +216,17 @@ def _earlier(record: Approval, rule: Rule, at: datetime) -> dict[str, Any]:
     }
 
 
-def delegated(record: Approval, to: str, *, who: Person, note: str, at: datetime) -> Approval:
+def delegated(
+    record: Approval, to: str, *, who: Person, note: str, at: datetime, people: Collection[Principal] = ()
+) -> Approval:
     """Return the record handed on: the delegate may decide, whoever handed it on no longer does; the same again, as is.
 
     Everybody else keeps their say, so that a quorum stays within reach. Raises `AlreadyDecided`, `NotEligible` and
-    `Conflict`.
+    `Conflict`, also where the delegate could not decide, or too few would be left who can.
 
     Args:
         to: `group:NAME` or `approver:NUMBER`.
+        people: Everybody there is a key for; none where anybody may be anybody.
     """
     if to == record.delegated_to and who.names <= set(record.delegators):
         return record
@@ -244,7 +254,34 @@ def delegated(record: Approval, to: str, *, who: Person, note: str, at: datetime
         "delegated_to": to,
         "trail": (*record.trail, step),
     }
-    return record.model_copy(update=changes)
+    after = record.model_copy(update=changes)
+    if people:
+        _must_be_decidable(record, after, to, people)
+    return after
+
+
+def _must_be_decidable(before: Approval, after: Approval, to: str, people: Collection[Principal]) -> None:
+    able = _able(after, people)
+    group, number = to.removeprefix("group:"), to.removeprefix("approver:")
+    if not any(str(each.approver_id) == number or (group != to and group in each.groups) for each in able):
+        raise Conflict(f"Nobody's key could decide this as {to}, or only one that has voted or handed it on.")
+    if len(able) < min(after.quorum - len(after.votes), len(_able(before, people))):
+        raise Conflict("Too few would be left who may decide this.")
+
+
+def _able(record: Approval, people: Collection[Principal]) -> list[Principal]:
+    """Return whose keys may decide a request and have not voted on it."""
+    voters = {name for vote in record.votes for name in names(vote.decided_by, vote.approver_id)}
+    known = [Person(principal=each, approver_id=_number(each)) for each in people]
+    return [
+        who.principal
+        for who in known
+        if who.principal.decides and voters.isdisjoint(who.names) and not barred(record, who)
+    ]
+
+
+def _number(principal: Principal) -> int:
+    return NUMBERLESS if principal.approver_id is None else principal.approver_id
 
 
 def lapsed(record: Approval, now: datetime) -> Approval:
@@ -277,9 +314,7 @@ def _escalated(record: Approval, now: datetime) -> Approval:
     changes: dict[str, Any] = {
         "round": record.round + 1,
         "groups": record.escalate_to,
-        "delegates": (),
-        "delegators": (),
-        "delegated_to": None,
+        **NOT_HANDED_ON,
         "votes": (),
         "expires_at": now + timedelta(seconds=seconds),
         "remind_at": next_reminder(record.remind_after_seconds, since=now, now=now),

@@ -36,6 +36,11 @@ class Principal(Frozen):
         if not self.roles.intersection((*roles, "operator")):
             raise Forbidden(f"This needs the role {' or '.join(roles)}.")
 
+    @property
+    def decides(self) -> bool:
+        """Whether it may decide requests at all."""
+        return not self.roles.isdisjoint(("approver", "operator"))
+
     def sees(self, *roles: Role) -> str | None:
         """Return the owner whose records the principal is limited to, or None where one of the roles shows them all."""
         return None if self.roles.intersection((*roles, "operator")) else self.name

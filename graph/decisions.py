@@ -76,13 +76,18 @@ ASKED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """Where humans and other systems meet the records."""
+    """Where humans and other systems meet the records.
+
+    Args:
+        people: Everybody there is a key for; none where the server is open to everybody.
+    """
 
     approvals: Approvals
     orchestrations: Orchestrations
     toolbox: Toolbox
     policies: Policies
     clock: Callable[[], datetime]
+    people: tuple[Principal, ...] = ()
 
     async def decide(self, request_id: str, said: Said, *, by: Principal) -> tuple[Approval, Verdict]:
         """Record a verdict, after an edit where one comes with it, and return the record and the verdict.
@@ -140,7 +145,7 @@ class Decisions:
             to: `group:NAME` or `approver:NUMBER`.
         """
         who = Person(principal=by, approver_id=approver_id)
-        change = partial(delegated, to=to, who=who, note=note, at=self.clock())
+        change = partial(delegated, to=to, who=who, note=note, at=self.clock(), people=self.people)
         return await self.approvals.change(request_id, change, owner=by.sees("approver"))
 
     async def request(self, wanted: Wanted, *, by: Principal) -> Approval:

@@ -159,10 +159,14 @@ async def test_a_person_a_decision_was_handed_to_decides_in_place_of_another(loc
     async with caller(locked, "ann") as ann, caller(locked, "bob") as bob, caller(locked, "lou") as lou:
         _, request_id = await paused(ann)
         handed = await post(bob, request_id, "delegate", to_approver_id=7, by=2, note="on holiday")
+        nobody = await post(lou, request_id, "delegate", to_approver_id=999, by=7)
+        back = await post(lou, request_id, "delegate", to_approver_id=2, by=7)
         own = await decide(bob, request_id, approver_id=2)
         delegate = await decide(lou, request_id, approver_id=7)
         wrong = await post(bob, request_id, "delegate", by=2)
     assert (handed.status_code, handed.json()["delegated_to"]) == (200, "approver:7")
+    assert (nobody.status_code, back.status_code) == (409, 409)
+    assert "approver:999" in nobody.json()["detail"]
     assert (own.status_code, own.json()["type"]) == (403, "/problems/not-eligible")
     assert (delegate.status_code, len(delegate.json()["votes"]), wrong.status_code) == (200, 1, 422)
 

@@ -171,6 +171,40 @@ def test_who_hands_a_decision_on_has_none_left() -> None:
     assert delegated(record, "group:legal", who=BOB, note="", at=after(9)) is record
 
 
+def hand(record: Approval, who: Person, to: str, *people: Person) -> Approval:
+    return delegated(record, to, who=who, note="", at=after(1), people=[each.principal for each in people])
+
+
+def test_a_decision_is_handed_only_to_whoever_can_take_it() -> None:
+    dora, bob, lou = (
+        person(number, group, key=key, vouched=True)
+        for number, group, key in ((4, "cfo", "dora"), (2, "finance", "bob"), (7, "legal", "lou"))
+    )
+    record = hand(request("apr_1", groups=("cfo",)), dora, "approver:2", dora, bob, lou)
+    for gone in ("approver:4", "group:cfo", "approver:999", "group:none"):
+        with pytest.raises(Conflict, match="could decide"):
+            hand(record, bob, gone, dora, bob, lou)
+    assert vote(hand(record, bob, "group:legal", dora, bob, lou), lou).state == "approved"
+    assert hand(record, bob, "approver:4").delegated_to == "approver:4"  # without keys anybody may be anybody
+    asked = request("apr_1", requester_may_approve=False, owner="lou")
+    with pytest.raises(Conflict, match="could decide"):
+        hand(asked, bob, "group:legal", dora, bob, lou)
+
+
+def test_a_decision_is_not_handed_on_where_too_few_would_be_left() -> None:
+    lou = person(7, "legal", key="lou", vouched=True)
+    record = hand(request("apr_1", groups=("finance",), quorum=2), ANN, "group:legal", ANN, BOB, lou)
+    with pytest.raises(Conflict, match="Too few"):
+        hand(record, BOB, "approver:7", ANN, BOB, lou)
+    assert hand(record, BOB, "approver:7", ANN, BOB, EVE, lou).delegated_to == "approver:7"
+
+
+def test_an_edit_that_brings_other_groups_gives_everybody_their_say_back() -> None:
+    record = delegated(request("apr_1", groups=("finance",)), "group:legal", who=BOB, note="", at=after(1))
+    moved = edit(record, EVE, rule=Rule(name="both", then="ask", groups=("finance", "cfo")))
+    assert vote(moved, BOB, seen="act_2").state == "approved"
+
+
 def test_who_has_voted_or_asked_is_handed_nothing() -> None:
     with pytest.raises(AlreadyVoted):
         delegated(vote(request("apr_1", quorum=2), BOB), "approver:9", who=BOB, note="", at=after(1))
