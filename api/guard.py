@@ -1,6 +1,7 @@
 """What every request passes: an id for its log lines, a bound on its body, and strict JSON."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,7 +25,7 @@ BINARY = ("multipart/form-data", "application/octet-stream", "text/")
 class Guard:
     """ASGI middleware in front of the routes.
 
-    Python's JSON parser takes NaN, lone surrogates and any depth until the stack ends; this one takes none of them.
+    Python's JSON parser takes NaN, lone surrogates, a name twice and any depth until the stack ends; this takes none.
 
     Args:
         max_body_bytes: The largest body taken; a larger one is answered 413. Its rest is read and dropped within the
@@ -120,9 +121,27 @@ def _fault(content_type: str, body: bytes) -> str | None:
         return None
     try:
         pydantic_core.from_json(body, allow_inf_nan=False, cache_strings="none")
-    except ValueError as error:
+        json.loads(body.decode(), object_pairs_hook=_unambiguous, parse_int=str, parse_float=str)
+    except _Ambiguous as error:
+        return str(error)
+    except (ValueError, RecursionError) as error:
         return f"The body is not JSON: {error}."
     return None
+
+
+class _Ambiguous(ValueError):
+    """One object has a name twice: which of the two is meant is anybody's guess."""
+
+
+def _unambiguous(members: list[tuple[str, object]]) -> None:
+    """Keep nothing of an object; raises `_Ambiguous`."""
+    if len(dict(members)) == len(members):
+        return
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise _Ambiguous(f"The body has {name[:64]!r} twice in one object.")
+        seen.add(name)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

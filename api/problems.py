@@ -53,7 +53,10 @@ STATUS: dict[type[errors.OrchestrationError], int] = {
 
 OTHERS: dict[str, tuple[int, str]] = {
     "bad-request": (400, "The request cannot be read."),
-    "malformed-json": (400, "The body is not JSON that this server takes: RFC 8259, no NaN, no lone surrogates."),
+    "malformed-json": (
+        400,
+        "The body is not JSON that this server takes: RFC 8259, no NaN, no lone surrogates, no name twice.",
+    ),
     "method-not-allowed": (405, "The path exists, but not for this method; `Allow` tells which it takes."),
     "content-too-large": (413, "The body is larger than MAX_BODY_BYTES, or MAX_DOCUMENT_BYTES for a document."),
     "internal-server-error": (500, "The server has a defect; its log tells more."),

@@ -20,6 +20,12 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "an infinite number": (b'{"user_id":1e999,"session_id":"s","message":"m"}', 422),
     "bad UTF-8": (b'{"user_id":1,"session_id":"s","message":"\xff"}', 400),
     "half a surrogate pair": (b'{"user_id":1,"session_id":"s","message":"\\ud800"}', 400),
+    "a name twice": (b'{"user_id":1,"session_id":"s","message":"m","user_id":2}', 400),
+    "a name twice in other letters": (b'{"user_id":1,"session_id":"s","message":"m","\\u0075ser_id":1}', 400),
+    "a name twice, deep inside": (b'{"user_id":1,"session_id":"s","message":"m","attributes":{"a":1,"a":2}}', 400),
+    "150 deep, a name twice": (b'{"a":' * 150 + b'{"b":1,"b":2}' + b"}" * 150, 400),
+    "many names and one twice": (b"{" + b"".join(b'"%d":1,' % each for each in range(60_000)) + b'"59999":1}', 400),
+    "a number of 10,000 digits": (b'{"user_id":' + b"9" * 10_000 + b',"session_id":"s","message":"m"}', 400),
     "100,000 deep": (b"[" * 100_000 + b"]" * 100_000, 400),
     "100,000 deep objects": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 400),
     "10 MB": (b'{"user_id":1,"session_id":"s","message":"' + b"x" * 10_000_000 + b'"}', 413),
@@ -84,6 +90,15 @@ async def test_a_decision_that_is_none_decides_nothing(shared: Served, number: i
     _, request_id = await paused(shared.client, session_id=f"verdict-{number}")
     answer = await shared.client.post(f"/approvals/pending/{request_id}/decide", json=verdict)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert (await shared.client.get(f"/approvals/{request_id}")).json()["state"] == "pending"
+
+
+async def test_a_yes_and_a_no_in_one_body_are_neither(shared: Served) -> None:
+    _, request_id = await paused(shared.client, session_id="both")
+    both = b'{"approved":true,"approver_id":1,"approved":false}'
+    answer = await shared.client.post(f"/approvals/pending/{request_id}/decide", content=both, headers=JSON)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed-json")
+    assert "'approved' twice" in answer.json()["detail"]
     assert (await shared.client.get(f"/approvals/{request_id}")).json()["state"] == "pending"
 
 
