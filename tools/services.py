@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 
 from domain.actions import Frozen, Operation
 from domain.breakers import Breaker, Unguarded
-from domain.errors import ConfigurationError, InvalidInput, NotFound, ServiceError, ServiceRefused
+from domain.errors import CircuitOpen, ConfigurationError, InvalidInput, NotFound, ServiceError, ServiceRefused
 from tools.catalogue import Configured
 from tools.documents import Shelf, parse_document
 from tools.http import Bounds, PooledClient
@@ -67,6 +67,7 @@ class Connected:
         self._asking = replace(own, deadline_seconds=DOCUMENT_SECONDS, answer_bytes=DOCUMENT_BYTES, attempts=1)
         self._shelf, self._now, self._on_change = shelf, now, on_change
         self._text = ""
+        self._doubts = 0
         self._health: Health | None = None
         self._probing = asyncio.Lock()
 
@@ -88,8 +89,15 @@ class Connected:
         async with self._probing:
             last = self._health
             if last is None or abs(self._now() - last.checked_at) >= max_age:
-                last = self._health = await self._asked()
+                doubts = self._doubts
+                last = await self._asked()
+                self._health = last if doubts == self._doubts else None
             return last
+
+    def doubt(self) -> None:
+        """Have the next who wants to know how it is ask again: a call has just failed."""
+        self._doubts += 1
+        self._health = None
 
     async def _asked(self) -> Health:
         try:
@@ -229,8 +237,19 @@ class Services:
         """Return what guards the calls of a service; its health probes go past it."""
         return self._breakers[service]
 
+    @contextmanager
+    def watched(self, service: str) -> Iterator[None]:
+        """Have the health of a service asked anew where a call in the block fails and was no refusal."""
+        try:
+            yield
+        except (CircuitOpen, ServiceRefused):
+            raise
+        except ServiceError:
+            self._one(service).doubt()
+            raise
+
     async def probe(self, service: str) -> Health:
-        """Return how a service is, at most 5 s old. Raises `NotFound`."""
+        """Return how a service is, at most 5 s old and not from before its last failure. Raises `NotFound`."""
         return await self._one(service).probe()
 
     async def health(self) -> tuple[Health, ...]:

@@ -171,6 +171,19 @@ async def test_a_person_a_decision_was_handed_to_decides_in_place_of_another(loc
     assert (delegate.status_code, len(delegate.json()["votes"]), wrong.status_code) == (200, 1, 422)
 
 
+async def test_nobody_is_told_that_a_service_is_healthy_which_was_just_seen_down(
+    governed: Served, demo: DemoServices
+) -> None:
+    _, first = await paused(governed.client, session_id="before")
+    await demo.stop("cloudapp")
+    failed = (await ask(governed.client, "show order 1001", session_id="down")).json()
+    _, second = await paused(governed.client, session_id="after")
+    before, after = [(await governed.client.get(f"/approvals/{each}")).json() for each in (first, second)]
+    assert failed["actions"][0]["status"] == "failed"
+    assert (before["service_health"]["status"], after["service_health"]["status"]) == ("healthy", "unhealthy")
+    assert "cannot be reached" in after["service_health"]["detail"]
+
+
 async def test_the_list_tells_each_what_they_may_decide(locked: Served) -> None:
     async with caller(locked, "ann") as ann, caller(locked, "bob") as bob, caller(locked, "lou") as lou:
         await paused(ann, session_id="s1")
