@@ -93,8 +93,11 @@ async def test_a_reader_of_the_readme_makes_an_outcome_unknown_and_finds_it_out(
         script = re.sub(r"pkill (-\w+) -f '[^']*'", rf"kill \1 {launcher.pid}", script)
         async with served(settings_for(tmp_path / "data", {"petstore": pet_store})) as server:
             told = await said(script.replace("localhost:8083", pet_store), server, demo, tmp_path)
-    for expected in ('"unknown"', "a person must check", "Pet 3 is gone.", '"evidence": "human"', '"executed"'):
+            books = await server.client.get(f"http://{pet_store.removeprefix('http://')}/api/v3/pet/3")
+    for expected in ('"unknown"', "a person must check", "Looked for pet 3.", '"evidence": "human"'):
         assert expected in told
+    state = {404: "executed", 200: "failed"}[books.status_code]
+    assert f'"state": "{state}"' in told.rpartition('"idempotency_key"')[2]
 
 
 @CURL
