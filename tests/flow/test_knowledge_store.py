@@ -13,7 +13,7 @@ import pytest
 
 from tests.asking import ask
 from tests.knowing import RETURNS, add, search, stats
-from tests.running import ROOT, free_port, refused, served, settings_for
+from tests.running import ROOT, free_port, refused, served, server_process, settings_for
 from tests.services import DemoServices
 from tools.knowledge.once import Once
 from tools.knowledge.vectors import open_vectors
@@ -179,3 +179,24 @@ async def test_a_store_that_was_moved_away_is_filled_again_from_the_records(tmp_
         while not await search(server.client, "send goods back", way="meaning"):  # noqa: ASYNC110  # tending ends it
             await asyncio.sleep(0.2)
         assert await search(server.client, "postage", way="words")
+
+
+@pytest.mark.parametrize("left", [50, 20, 4])
+async def test_vectors_that_would_kill_the_process_are_said_and_left_alone(
+    tmp_path: Path, demo: DemoServices, left: int
+) -> None:
+    settings, chroma = settings_for(tmp_path / "data", demo), tmp_path / "data" / "chroma"
+    async with served(settings) as server:
+        await add(server.client, RETURNS)
+    headers = list(chroma.glob("*/header.bin"))
+    for header in headers:
+        header.write_bytes(header.read_bytes()[:left])
+    async with server_process(tmp_path / "data", demo) as process:
+        async with httpx2.AsyncClient(base_url=process.url, timeout=60, trust_env=False) as client:
+            await search(client, "send goods back", way="meaning")
+            told = await stats(client)
+        assert await process.end() == 0
+    assert headers
+    assert (told["mode"], told["search"]) == ("degraded", "words")
+    assert "header.bin is damaged; move" in told["reason"]
+    assert {header.stat().st_size for header in headers} == {left}

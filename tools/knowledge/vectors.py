@@ -18,6 +18,7 @@ from langchain_core.embeddings import Embeddings
 from domain.errors import StoreUnavailable
 from domain.knowledge import Chunk, Family
 from tools.knowledge.embedding import BATCH, Vector
+from tools.knowledge.hnsw import damaged
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -172,12 +173,14 @@ def _chroma() -> tuple[Any, Any]:
 
 
 def _check(folder: Path) -> None:
-    """Raise `StoreUnavailable` for a folder that Chroma would take for an empty one, and write over."""
+    """Raise `StoreUnavailable` for a folder that Chroma would take for an empty one and write over, or would die of."""
     file = folder / "chroma.sqlite3"
     if file.exists():
         with file.open("rb") as opened:
             if opened.read(16) != b"SQLite format 3\0":
                 raise StoreUnavailable(f"{file} is empty or no database; move it away to begin anew.")
+        if broken := damaged(folder):
+            raise StoreUnavailable(f"{broken} is damaged; move {folder} away to begin anew.")
     elif folder.is_dir() and any(folder.iterdir()):
         raise StoreUnavailable(f"{folder} holds vectors without their chroma.sqlite3; move it away to begin anew.")
     folder.mkdir(parents=True, exist_ok=True)
