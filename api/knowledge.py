@@ -205,7 +205,7 @@ def _job(job: Job) -> dict[str, Any]:
 
 
 def _document(document: Document) -> dict[str, Any]:
-    return document.model_dump(mode="json", exclude={"last_version", "families"})
+    return document.model_dump(mode="json", exclude={"last_version", "families", "job_id"})
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Ingests:
     async def open(self) -> None:
         """Create the indexes."""
         await self._jobs.create_index([("state", 1), ("updated_at", 1)])
+        await self._jobs.create_index([("state", 1), ("_id", 1)])
         await self._jobs.create_index([("document_id", 1), ("_id", -1)])
 
     async def add(self, job: Job, given: Given | None = None) -> Job:
@@ -50,8 +51,8 @@ class Ingests:
         return _job(entry)
 
     async def unfinished(self, *, limit: int = 100) -> list[Job]:
-        """Return jobs that have not ended, oldest first."""
-        found = self._jobs.find({"state": {"$in": list(OPEN)}}).sort([("updated_at", 1), ("_id", 1)]).limit(limit)
+        """Return jobs that have not ended, in the order they were given: an attempt does not move one back."""
+        found = self._jobs.find({"state": {"$in": list(OPEN)}}).sort("_id", 1).limit(limit)
         return [_job(entry) for entry in await found.to_list()]
 
     async def count_unfinished(self) -> int:

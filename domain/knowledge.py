@@ -75,6 +75,7 @@ class Document(Frozen):
         chunks: Pieces of the current version.
         families: Names of the families that hold the current version's vectors.
         written_by: Who put the current version there.
+        job_id: The job that did; empty for a version of before this was noted.
     """
 
     document_id: str
@@ -93,6 +94,7 @@ class Document(Frozen):
     state: DocumentState = "indexing"
     error: str = ""
     written_by: str
+    job_id: str = ""
     created_at: datetime
     updated_at: datetime
 
@@ -144,6 +146,7 @@ class Job(Frozen):
     """Work on the knowledge base that goes on whoever waits for it.
 
     Args:
+        job_id: Greater than that of every job given before it.
         step: What it is at, in a word or two.
         done: Pieces finished, of `total`.
         unchanged: Whether there was nothing to do.

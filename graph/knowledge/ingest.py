@@ -40,6 +40,8 @@ class Ingest:
         if given is None:
             raise InvalidInput("What it was given is gone.")
         document = await self.documents.get(job.document_id)
+        if document.job_id > job.job_id:
+            return {"step": "superseded", "unchanged": True}
         await self.ingests.progress(job, "reading", done=0, total=0, at=self.clock())
         given = await self._with_content(given)
         content = given.content or b""
@@ -82,6 +84,7 @@ class Ingest:
             chunks=len(pieces),
             families=list(families),
             written_by=given.owner,
+            job_id=job.job_id,
         )
         if switched is None:
             raise NotFound("The document was deleted meanwhile.")

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,6 +47,7 @@ class Jobs:
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
     _naming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _rounds: int = field(default=0, init=False)
+    _last_ms: int = field(default=0, init=False)
 
     async def submit(self, given: Given) -> Job:
         """Record what somebody wants ingested, and return the job that does it; one that is done if nothing changes.
@@ -70,7 +71,7 @@ class Jobs:
             if job.kind == "reindex":
                 return job
         now = self.ingest.clock()
-        job = Job(job_id=_new_id(now), kind="reindex", owner=owner, created_at=now, updated_at=now)
+        job = Job(job_id=self._new_id(now), kind="reindex", owner=owner, created_at=now, updated_at=now)
         await self.ingest.ingests.add(job)
         self._set_going(job)
         return job
@@ -91,7 +92,7 @@ class Jobs:
         """Look after what nobody asks for: jobs left behind, others' changes, deleted pieces, missing vectors."""
         await self.ingest.meaning.refresh()
         await self.ingest.words.catch_up(self.ingest.clock())
-        for job in await self.ingest.ingests.unfinished():
+        for job in _first_of_each(await self.ingest.ingests.unfinished()):
             if len(self._ours) < AT_ONCE and job.job_id not in self._ours and self._is_due(job):
                 self._set_going(job, wait_seconds=0)
         for document in await self.ingest.documents.deleted():
@@ -138,10 +139,14 @@ class Jobs:
 
     def _job(self, document_id: str, owner: str, *, unchanged: bool = False) -> Job:
         now = self.ingest.clock()
-        job = Job(
-            job_id=_new_id(now), kind="ingest", owner=owner, document_id=document_id, created_at=now, updated_at=now
-        )
+        job_id = self._new_id(now)
+        job = Job(job_id=job_id, kind="ingest", owner=owner, document_id=document_id, created_at=now, updated_at=now)
         return job.model_copy(update={"state": "done", "step": "unchanged", "unchanged": True}) if unchanged else job
+
+    def _new_id(self, now: datetime) -> str:
+        """Return an id greater than every one before; between two servers their clocks decide."""
+        self._last_ms = max(int(now.timestamp() * 1000), self._last_ms + 1)
+        return f"job_{self._last_ms:012x}{secrets.token_hex(8)}"
 
     def _is_due(self, job: Job) -> bool:
         """Return whether a job's last attempt is long enough ago: a store that is lost must not use them up."""
@@ -170,7 +175,7 @@ class Jobs:
             return await self._failed(job, f"Given up after {MOST_ATTEMPTS} attempts that ended in the middle.")
         try:
             done = await self.ingest.done(job)
-            await self.ingest.ingests.leave(job, "done", at=self.ingest.clock(), step="done", **done)
+            await self.ingest.ingests.leave(job, "done", at=self.ingest.clock(), **{"step": "done", **done})
         except (InvalidInput, Forbidden, NotFound, Conflict, ModelUnavailable) as error:
             await self._failed(job, error.detail)
         except StoreUnavailable:
@@ -204,6 +209,14 @@ class Jobs:
                 await self.ingest.meaning.embed_missing(_unheard)
 
 
+def _first_of_each(jobs: Iterable[Job]) -> list[Job]:
+    """Return the oldest job of each document: what was given last has to be written last."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(job.document_id or job.job_id, job)
+    return list(first.values())
+
+
 async def _while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
     """Do some work for as long as a lease lasts."""
     doing = asyncio.ensure_future(work)
@@ -221,7 +234,3 @@ async def _while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
 
 async def _unheard(_: int) -> None:
     """Tell nobody."""
-
-
-def _new_id(now: datetime) -> str:
-    return f"job_{int(now.timestamp() * 1000):012x}{secrets.token_hex(8)}"

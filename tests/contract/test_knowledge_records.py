@@ -123,6 +123,15 @@ async def test_a_job_is_taken_by_one_and_keeps_what_it_was_given_until_it_ends(r
     assert last.job_id == "job_1"
 
 
+async def test_an_attempt_does_not_move_a_job_behind_younger_ones(records: Records) -> None:
+    older = await records.ingests.add(job("job_1"))
+    await records.ingests.add(job("job_2"))
+    taken = await records.ingests.take(older, at=LATER)
+    assert taken is not None
+    await records.ingests.progress(taken, "embedding", done=1, total=2, at=LATER)
+    assert [each.job_id for each in await records.ingests.unfinished()] == ["job_1", "job_2"]
+
+
 async def test_an_attempt_that_is_no_longer_ours_changes_nothing(records: Records) -> None:
     first = await records.ingests.take(await records.ingests.add(job()), at=NOW)
     assert first is not None

@@ -39,6 +39,21 @@ async def test_a_killed_ingest_goes_on_and_no_half_document_answers(tmp_path: Pa
             assert (told["documents"], told["chunks"], told["jobs_unfinished"]) == (1, SECTIONS, 0)
 
 
+async def test_what_was_sent_last_is_written_last_whoever_dies(tmp_path: Path) -> None:
+    async with server_process(tmp_path / "data", {}) as server:
+        async with connected(server) as client:
+            long = await put(client, "first")
+            short = (await client.post("/rag/documents", json={"text": "It is short.", "document_id": "book"})).json()
+            await embedding(client, long["job_id"])
+        await server.end(signal.SIGKILL)
+        await server.start()
+        async with connected(server) as client:
+            ends = [(await ended(client, each["job_id"]))["state"] for each in (long, short)]
+            record = (await client.get("/rag/documents/book")).json()
+    assert ends == ["done", "done"]
+    assert (record["chunks"], record["size_bytes"]) == (1, len("It is short."))
+
+
 async def put(client: httpx2.AsyncClient, edition: str) -> dict[str, str]:
     answer = await client.post("/rag/documents", json={"text": book(edition), "document_id": "book"})
     told: dict[str, str] = answer.json()
