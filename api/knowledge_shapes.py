@@ -22,8 +22,8 @@ ADDRESS = r"^https?://[A-Za-z0-9.\[\]:-]+([/?#].*)?$"
 class DocumentIn(Given):
     """A document, as text or as an address it is fetched from; a file is sent as `multipart/form-data` instead.
 
-    Without `document_id` the document is known by its `source` or `url`, or else by its content: the same again is the
-    same document, and another content is its next version.
+    Without `document_id` the document is known by its `source` or `url`, or, without these, by its content: the same
+    again is the same document. Another content is its next version; the same content from elsewhere is another one.
     """
 
     model_config = ConfigDict(

@@ -36,7 +36,6 @@ class Documents:
     async def open(self) -> None:
         """Create the indexes."""
         await self._documents.create_index([("owner", 1), ("_id", 1)])
-        await self._documents.create_index([("owner", 1), ("digest", 1)])
         await self._documents.create_index("changed_at")
         await self._documents.create_index("deleted")
         await self._chunks.create_index([("document_id", 1), ("index", 1)])
@@ -83,13 +82,6 @@ class Documents:
         if owner is not None:
             query["$or"] = [{"owner": owner}, {"shared": True}]
         return [_document(entry) for entry in await self._documents.find(query).sort("_id", 1).limit(limit).to_list()]
-
-    async def alike(self, owner: str, digest: str, *, shared: bool) -> Document | None:
-        """Return the owner's document that has this content, or is about to."""
-        entry = await self._documents.find_one(
-            {"owner": owner, "digest": digest, "shared": shared, "deleted": False}, sort=[("_id", 1)]
-        )
-        return _document(entry) if entry else None
 
     async def begin(self, document_id: str) -> int | None:
         """Return the number of a version that nobody has written yet, or None where the document is gone."""

@@ -110,11 +110,9 @@ class Jobs:
             await asyncio.wait(tasks)
 
     async def _target(self, given: Given, digest: str) -> Document:
-        """Return the record of the document that is meant: that of the name, one with the content, or a new one."""
+        """Return the record of the document that is meant, or a new one; of two names each has its own."""
         document_id = document_id_of(given, digest)
         known = (await self.ingest.documents.known([document_id])).get(document_id)
-        if known is None and given.document_id is None and digest:
-            known = await self.ingest.documents.alike(given.owner, digest, shared=given.shared)
         if known is None:
             known = await self.ingest.documents.add(self._new(given, document_id, digest))
         if known.owner != given.owner or known.shared != given.shared:

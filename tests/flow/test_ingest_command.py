@@ -59,7 +59,7 @@ async def test_without_a_server_the_command_opens_the_store_itself(tmp_path: Pat
     assert "broken.pdf: The PDF is broken" in told.replace("\n", " ")
     assert "1 failed" in told
     async with served(settings_for(tmp_path / "data", demo)) as server:
-        assert len(await search(server.client, "send goods back", min_score=0)) == 1
+        assert len(await search(server.client, "send goods back", min_score=0)) == 2
         assert await search(server.client, "secret", way="words") == []
 
 
