@@ -149,7 +149,11 @@ class Retrieval:
         """Return what the indexes find, best first, and what they had to do without."""
         scopes = scopes_of(owner)
         (near, floor), notices = await self._near(question, scopes, most, metadata, way)
-        found = await self._found(question, scopes, most, way, alone=floor is None)
+        found = (
+            await self.words.lexicon.find(question, scopes=scopes, most=most, metadata=metadata, alone=floor is None)
+            if way != "meaning"
+            else Found()
+        )
         if least is None:
             least = WORDS_FLOOR if floor is None else floor
         return [each for each in fused(near, found.hits, exact=found.exact) if each.score >= least], notices
@@ -167,11 +171,6 @@ class Retrieval:
             return ([], None), (self._notice(error.detail, mode="degraded" if lacking else "embedded"),)
         except StoreUnavailable as error:
             return ([], None), (self._notice(error.detail, mode="degraded"),)
-
-    async def _found(self, question: str, scopes: Sequence[str], most: int, way: Way, *, alone: bool) -> Found:
-        if way == "meaning":
-            return Found()
-        return await self.words.lexicon.find(question, scopes=scopes, most=most, alone=alone)
 
     async def _known(
         self, ranked: Sequence[Ranked], owner: str, metadata: Mapping[str, str]

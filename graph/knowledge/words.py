@@ -21,7 +21,14 @@ class Words:
 
     async def put(self, document: Document, chunks: list[Chunk]) -> None:
         """Let a document's current version be found."""
-        await self.lexicon.put(document.document_id, document.version, document.scope, document.title, chunks)
+        await self.lexicon.put(
+            document.document_id,
+            document.version,
+            document.scope,
+            document.title,
+            chunks,
+            metadata=document.metadata,
+        )
 
     async def catch_up(self, now: datetime) -> None:
         """Follow what was changed elsewhere; the first time compare everything."""

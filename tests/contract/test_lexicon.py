@@ -1,13 +1,15 @@
 """Search by words: plain words only, in one's own scopes, with identifiers found exactly."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tools.knowledge.chunks import chunks
-from tools.knowledge.lexical import Lexicon, open_lexicon
+from tools.knowledge.lexical import COMMON, Lexicon, open_lexicon
 
 
 @pytest.fixture
@@ -16,8 +18,8 @@ async def lexicon(tmp_path: Path) -> AsyncIterator[Lexicon]:
         yield opened
 
 
-async def put(lexicon: Lexicon, name: str, text: str, *, scope: str = "shared", version: int = 1) -> None:
-    await lexicon.put(name, version, scope, name, chunks(text, document_id=name, version=version))
+async def put(lexicon: Lexicon, name: str, text: str, *, scope: str = "shared", version: int = 1, **said: str) -> None:
+    await lexicon.put(name, version, scope, name, chunks(text, document_id=name, version=version), metadata=said)
 
 
 async def found(lexicon: Lexicon, question: str, *scopes: str) -> list[str]:
@@ -63,6 +65,37 @@ async def test_only_asked_scopes_are_searched(lexicon: Lexicon) -> None:
     assert await found(lexicon, "returns") == []
 
 
+async def test_what_others_keep_changes_nothing(lexicon: Lexicon) -> None:
+    for number in range(40):
+        await put(lexicon, f"a{number}", f"Spare part SP-{7000 + number}: ships on pallets.", scope="own-ann")
+    await put(lexicon, "all", "Spare parts are ordered by phone.")
+    scopes = ("shared", "own-ann")
+    questions = ("SP-7013", "ordered spare parts", "pallets by phone for SP-7013")
+    before = [await lexicon.find(each, scopes=scopes, most=10) for each in questions]
+    others = "\n\n".join(f"# P{number}\n\nSP-7013 pallets by phone {number}." for number in range(COMMON + 200))
+    await put(lexicon, "b", others, scope="own-bob")
+    assert [await lexicon.find(each, scopes=scopes, most=10) for each in questions] == before
+    assert before[0].hits[0][0] == "a13.1.0"
+
+
+async def test_one_document_of_ones_own_is_ranked_with_all_that_is_shared(lexicon: Lexicon) -> None:
+    for number in range(30):
+        await put(lexicon, f"s{number}", f"Opening hours of shop {number} on holidays and other days of the week.")
+    await put(lexicon, "mine", "Opening hours of the moonpool.", scope="own-ann")
+    assert (await found(lexicon, "moonpool opening hours", "shared", "own-ann"))[0] == "mine.1.0"
+
+
+async def test_what_is_filtered_out_takes_no_places(lexicon: Lexicon) -> None:
+    for number in range(30):
+        await put(lexicon, f"n{number}", "Gizmo ZX-500. Gizmo ZX-500.", category="noise", tag="a")
+    await put(lexicon, "w", "In the end the Gizmo ZX-500 is blue.", category="wanted", tag="a")
+    wanted = {"category": "wanted", "tag": "a"}
+    result = await lexicon.find("Gizmo ZX-500", scopes=("shared",), most=5, metadata=wanted)
+    assert [chunk_id for chunk_id, _ in result.hits] == ["w.1.0"]
+    nobody = await lexicon.find("Gizmo", scopes=("shared",), most=5, metadata={"category": "a"})
+    assert nobody.hits == ()
+
+
 async def test_a_new_version_takes_the_place_of_the_old(lexicon: Lexicon) -> None:
     await put(lexicon, "a", "apples")
     await put(lexicon, "a", "pears", version=2)
@@ -101,4 +134,16 @@ async def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: bytes) -> No
     async with open_lexicon(file) as opened:
         assert await opened.count() == 0
         await put(opened, "a", "apples")
+        assert await found(opened, "apples") == ["a.1.0"]
+
+
+async def test_an_index_of_an_older_form_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "words.sqlite"
+    with closing(sqlite3.connect(file)) as older, older:
+        older.execute("CREATE TABLE documents (document_id TEXT PRIMARY KEY, version INTEGER, scope TEXT)")
+        older.execute("INSERT INTO documents VALUES ('a', 1, 'shared')")
+    async with open_lexicon(file) as opened:
+        assert await opened.versions() == {}
+        await put(opened, "a", "apples")
+    async with open_lexicon(file) as opened:
         assert await found(opened, "apples") == ["a.1.0"]

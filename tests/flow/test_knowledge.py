@@ -114,6 +114,16 @@ async def test_metadata_filters_are_from_the_list_and_nothing_else(server: Serve
         assert answer.status_code == 422
 
 
+async def test_what_a_filter_leaves_out_hides_nothing_from_the_words(server: Served) -> None:
+    noise = [add(server.client, f"Gizmo ZX-500: Gizmo ZX-500, {n}.", metadata={"tag": "noise"}) for n in range(21)]
+    await asyncio.gather(*noise)
+    text = "Somewhere at the end one finds that the Gizmo ZX-500 is blue."
+    await add(server.client, text, metadata={"tag": "wanted", "language": "en"})
+    for metadata in ({"tag": "wanted"}, {"tag": "wanted", "language": "en"}):
+        hits = await search(server.client, "Gizmo ZX-500", way="words", metadata=metadata, top_k=1)
+        assert [hit["text"] for hit in hits] == [text]
+
+
 def keys(*names: str) -> SecretStr:
     entries = (
         f"{name}:{role}:{hashlib.sha256(name.encode()).hexdigest()}" for name, role in zip(names, ROLES, strict=True)
