@@ -2,7 +2,7 @@
 
 A reply cites a piece by its id in brackets, after the words it takes from it: `“Within 30 days.” [doc_1.2.0]`. What is
 quoted has to be in that piece, word for word; a citation of a piece that was not given, or of words that it does not
-have, is taken out of the reply.
+have, is taken out of the reply, and so are words between signs of a quote that none of the pieces has.
 """
 
 import re
@@ -11,9 +11,29 @@ from typing import NamedTuple
 
 from domain.conversation import Passage, Source
 
-MARK = re.compile(r"\s?\[\s*([\w.:@-]+(?:\s*[,;]\s*[\w.:@-]+)*)\s*\]")
-SIGNS: Mapping[str, str] = {"”": "“", "»": "«", '"': '"'}
-"""The signs that end a quote, and the ones that begin it."""
+IDS = r"\s*([\w.:@-]+(?:\s*[,;]\s*[\w.:@-]+)*)\s*"
+MARK = re.compile(rf"\s?(?:\[\[{IDS}\]\]|\[{IDS}\])")
+SIGNS: Mapping[str, str] = {
+    "”": "“„”",
+    "“": "„",
+    '"': '"',
+    "’": "‘‚",
+    "‘": "‚",
+    "'": "'",
+    "»": "«»",
+    "«": "»",
+    "›": "‹›",
+    "‹": "›",
+    "」": "「",
+    "』": "『",
+}
+"""The signs that end a quote, and the ones that may begin it."""
+
+SINGLE = frozenset("'‘’‚")
+"""Signs that are apostrophes as well: they begin and end quotes only where words do."""
+
+LEFT_OUT = "[…]"
+"""What stands in the place of a quote that is in no piece."""
 
 SENTENCE = re.compile(r"#[^\n]*|\S(?:[^.!?\n]|[.!?](?!\s|$)|\n(?![ \t]*(?:\n|[-*|>#`]|\d+[.)]\s|$)))*[.!?]?")
 """A heading, or words up to a full stop, an empty line, or a line that begins something: an item, a row, a heading."""
@@ -32,11 +52,24 @@ LEAST_SHARED = 2
 
 
 class Cited(NamedTuple):
-    """A reply without false citations, and what the others rest on."""
+    """A reply without false citations, and what the others rest on; `refused` quotes are in no piece."""
 
     text: str
     sources: tuple[Source, ...]
     dropped: int
+    refused: int = 0
+
+
+class Quote(NamedTuple):
+    """Where a quote is, without its signs; it may as well begin at one of the other places."""
+
+    start: int
+    end: int
+    starts: tuple[int, ...]
+
+    def readings(self, text: str) -> list[str]:
+        """Return what may be quoted, longest first: in what is quoted there may be quotes."""
+        return [text[start : self.end] for start in self.starts]
 
 
 def cited(text: str, passages: Sequence[Passage]) -> Cited:
@@ -44,18 +77,24 @@ def cited(text: str, passages: Sequence[Passage]) -> Cited:
     known = {passage.chunk_id: passage for passage in passages}
     sources: dict[tuple[str, int, int], Source] = {}
     kept: list[str] = []
-    place, before, dropped = 0, 0, 0
+    place, dropped, refused = 0, 0, 0
     for mark in MARK.finditer(text):
-        ids = re.split(r"\s*[,;]\s*", mark[1])
+        ids = re.split(r"\s*[,;]\s*", mark[1] or mark[2])
         if not any(each in known or PIECE.fullmatch(each) for each in ids):
             continue  # brackets that cite nothing
-        found = [source for each in ids if (source := _source(text[before : mark.start()], known.get(each)))]
+        before = text[place : mark.start()]
+        quote = _quote(before)
+        quotes = quote.readings(before) if quote else []
+        found = [source for each in ids if (source := _source(before, quotes, known.get(each)))]
         dropped += len(ids) - len(found)
         sources |= {(source.chunk_id, source.start, source.end): source for source in found}
-        kept.append(text[place : mark.start()])
+        if quote and not found and _is_nowhere(quotes, passages):
+            before = before[: quote.start - 1] + LEFT_OUT + before[quote.end + 1 :]
+            refused += 1
+        kept.append(before)
         kept.append(f" [{', '.join(source.chunk_id for source in found)}]" if found else "")
-        place = before = mark.end()
-    return Cited("".join([*kept, text[place:]]).strip(), tuple(sources.values())[:MOST_SOURCES], dropped)
+        place = mark.end()
+    return Cited("".join([*kept, text[place:]]).strip(), tuple(sources.values())[:MOST_SOURCES], dropped, refused)
 
 
 def passage_quote(passage: Passage, start: int, end: int) -> Source:
@@ -76,24 +115,59 @@ def sentences(text: str) -> list[tuple[int, int]]:
     return [(found.start(), found.start() + len(found[0].rstrip())) for found in SENTENCE.finditer(text)]
 
 
-def _source(before: str, passage: Passage | None) -> Source | None:
+def _source(before: str, quotes: Sequence[str], passage: Passage | None) -> Source | None:
     """Return what a citation rests on: the words quoted before it, else the sentence that is most like it."""
     if passage is None:
         return None
-    quotes = _quotes(before)
     if quotes:
         return next((source for quote in quotes if (source := _quoted(quote, passage))), None)
     return _nearest(before.rpartition("\n")[2] or before, passage)
 
 
-def _quotes(text: str) -> list[str]:
-    """Return what may be the quote that ends on a text's last line: from each sign that may begin it, longest first."""
+def _is_nowhere(quotes: Sequence[str], passages: Sequence[Passage]) -> bool:
+    long_enough = len("".join(quotes[-1].split())) >= LEAST_QUOTED
+    return long_enough and not any(_quoted(quote, passage) for quote in quotes for passage in passages)
+
+
+def _quote(text: str) -> Quote | None:
+    """Return the quote that ends last on a text's last line."""
     last_line = text.rfind("\n") + 1
-    for end, sign in sorted(((text.rfind(sign, last_line), sign) for sign in SIGNS), reverse=True):
-        begun = text[last_line if sign == '"' else 0 : max(end, 0)].split(SIGNS[sign])[1:][-MOST_SIGNS:]
+    for end, sign in sorted(((_last_end(text, sign, last_line), sign) for sign in SIGNS), reverse=True):
+        begun = _begun(text, sign, last_line, end) if end >= 0 else []
         if begun:
-            return [SIGNS[sign].join(begun[place:]) for place in range(len(begun))]
-    return []
+            return Quote(_partner(text, sign, begun, end), end, tuple(begun[-MOST_SIGNS:]))
+    return None
+
+
+def _last_end(text: str, sign: str, start: int) -> int:
+    end = text.rfind(sign, start)
+    while end >= 0 and sign in SINGLE and text[end + 1 : end + 2].isalnum():
+        end = text.rfind(sign, start, end)
+    return end
+
+
+def _begun(text: str, sign: str, last_line: int, end: int) -> list[int]:
+    """Return the places behind the signs that may begin a quote; the one that ends it only where there is no other."""
+    other = SIGNS[sign].replace(sign, "")
+    places = _behind(text, other, last_line if sign in SINGLE else 0, end) if other else []
+    if not places and sign in SIGNS[sign]:
+        places = _behind(text, sign, last_line, end)
+    if sign not in SINGLE:
+        return places
+    return [at for at in places if not text[max(at - 2, 0) : at - 1].isalnum() and not text[at : at + 1].isspace()]
+
+
+def _behind(text: str, signs: str, start: int, end: int) -> list[int]:
+    return [start + found.end() for found in re.finditer(f"[{signs}]", text[start:end])]
+
+
+def _partner(text: str, sign: str, begun: Sequence[int], end: int) -> int:
+    """Return where a quote begins if the quotes in it are whole; without that, the nearest place."""
+    for place in begun[: -MOST_SIGNS - 1 : -1]:
+        inside = text[place:end]
+        if sum(inside.count(each) for each in SIGNS[sign] if each != sign) == inside.count(sign):
+            return place
+    return begun[-1]
 
 
 def _quoted(quote: str, passage: Passage) -> Source | None:

@@ -11,6 +11,7 @@ from domain.state import State, Update, result_of
 from domain.window import remember
 
 NOTHING_FOUND = "I found no passage about this in the documents."
+QUOTE_LEFT_OUT = "Words that were quoted are left out, for they are not in the documents."
 QUESTION = re.compile(
     r"\s*(?:what|which|who|whom|whose|how|when|where|why|is|are|do|does|did|can|may|must)\b", re.IGNORECASE
 )
@@ -21,8 +22,10 @@ BODY_CHARS = 1_500
 
 async def respond(state: State, *, window_chars: int, summary_chars: int) -> Update:
     """Return the reply with its sources, and the thread's memory after this turn."""
-    text, sources, _ = cited(state["text"], [Passage(**entry) for entry in state["passages"]])
+    text, sources, _, refused = cited(state["text"], [Passage(**entry) for entry in state["passages"]])
     text = text or "I have nothing to say to that."
+    if refused:
+        text = f"{text}\n\n{QUOTE_LEFT_OUT}"
     if found_nothing(state):
         text = f"{text}\n\n{NOTHING_FOUND}"
     turn = [

@@ -103,7 +103,7 @@ async def _answer(knowledge: Knowledge, question: str) -> tuple[bool, int, int]:
     """Return whether a question got passages, how many citations the planner made of them, and how many are false."""
     found = await knowledge.retrieval.search(question, requester=f"{OWNER}/1")
     decision = await EmbeddedPlanner().decide(Turn(message=question, passages=found.passages), on_token=_unheard)
-    _, sources, dropped = cited(decision.text, found.passages)
+    _, sources, dropped, _ = cited(decision.text, found.passages)
     texts = {passage.chunk_id: passage.text for passage in found.passages}
     false = sum(texts[each.chunk_id][each.start : each.end] != each.quote for each in sources)
     return bool(found.passages), len(sources) + dropped, false + dropped

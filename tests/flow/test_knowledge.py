@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from nodes.respond import QUOTE_LEFT_OUT
 from tests.asking import ask
 from tests.knowing import DEPOSIT, RETURNS, add, assert_true_to_the_letter, pieces, search, stats, upload
 from tests.ollama_server import ollama_server, say
@@ -172,7 +173,8 @@ async def test_a_models_true_citations_are_kept_and_its_false_ones_dropped(tmp_p
     told = ollama.requests[-1]["messages"]
     assert "Cite nothing else" in told[0]["content"]
     assert [source["quote"] for source in reply["sources"]] == ["30 days"]
-    assert reply["reply"] == f"You have “30 days” [{job['document_id']}.1.0], or “90 days”, see."
+    said = f"You have “30 days” [{job['document_id']}.1.0], or […], see."
+    assert reply["reply"] == f"{said}\n\n{QUOTE_LEFT_OUT}"
 
 
 @pytest.mark.parametrize("message", ["How are orders refunded?", "What does the policy for refunds say?"])
