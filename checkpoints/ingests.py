@@ -55,6 +55,11 @@ class Ingests:
         found = self._jobs.find({"state": {"$in": list(OPEN)}}).sort("_id", 1).limit(limit)
         return [_job(entry) for entry in await found.to_list()]
 
+    async def is_under_way(self, document_id: str) -> bool:
+        """Return whether a job of a document has not ended."""
+        query = {"document_id": document_id, "state": {"$in": list(OPEN)}}
+        return await self._jobs.find_one(query) is not None
+
     async def count_unfinished(self) -> int:
         """Return how many jobs have not ended."""
         return await self._jobs.count_documents({"state": {"$in": list(OPEN)}})

@@ -58,10 +58,12 @@ class Jobs:
             self.ingest.fetcher.check(given.url)
         digest = hashlib.sha256(given.content).hexdigest() if given.content is not None else ""
         async with self._naming:  # of two who bring the same at once, the second finds the first's
+            # Jobs are looked for first: what is under way now is either among them, or in the document.
+            under_way = await self.ingest.ingests.is_under_way(document_id_of(given, digest))
             document = await self._target(given, digest)
-        if given.content is not None and is_same(document, given, digest):
-            return await self.ingest.ingests.add(self._job(document.document_id, given.owner, unchanged=True))
-        job = await self.ingest.ingests.add(self._job(document.document_id, given.owner), given)
+            if given.content is not None and not under_way and is_same(document, given, digest):
+                return await self.ingest.ingests.add(self._job(document.document_id, given.owner, unchanged=True))
+            job = await self.ingest.ingests.add(self._job(document.document_id, given.owner), given)
         self._set_going(job)
         return job
 
