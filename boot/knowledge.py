@@ -21,7 +21,7 @@ from domain.errors import ModelUnavailable, StoreError, StoreUnavailable
 from graph.knowledge.ingest import Ingest
 from graph.knowledge.jobs import Jobs
 from graph.knowledge.meaning import Meaning
-from graph.knowledge.retrieval import LOST, Retrieval
+from graph.knowledge.retrieval import LOST, LOST_BY_SOME, MISSING, Retrieval
 from graph.knowledge.words import Words
 from tools.knowledge.choosing import Embeddings
 from tools.knowledge.fetching import fetcher
@@ -101,13 +101,15 @@ class Knowledge:
             mode = "degraded" if self.configured or self.meaning.has_vectors() else "embedded"
         except StoreUnavailable as error:
             reason, lost, mode = error.detail, LOST, "degraded"
+        if not lost and self.meaning.missing:
+            reason, lost, mode = MISSING, LOST_BY_SOME, "degraded"
         return Port.model_validate(
             {
                 "port": "knowledge",
                 "configured": self.configured,
                 "healthy": mode != "degraded",
                 "mode": mode,
-                "form": await self._form(words_only=bool(lost)),
+                "form": await self._form(words_only=lost == LOST),
                 "since": self.opened_at,
                 "reason": reason,
                 "lost": lost,

@@ -101,6 +101,7 @@ class Jobs:
             await self._clean(document)
         if self.ingest.meaning.lacking or self._rounds % REPAIR_EVERY == 0:
             await self._repair()
+        await self.ingest.meaning.look_again()
         self._rounds += 1
 
     async def close(self) -> None:

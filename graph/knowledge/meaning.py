@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import batched
 
@@ -39,8 +40,14 @@ class Meaning:
     lacking: bool = field(default=True, init=False)
     """Whether documents may be without vectors that count."""
 
+    missing: bool = field(default=False, init=False)
+    """Whether documents are known to be without them."""
+
     trouble: StoreUnavailable | None = field(default=None, init=False)
     """Why the store could not be used when it was last needed; None since it could."""
+
+    _unanswered: Sequence[str] = field(default=(), init=False)
+    """The scopes of the last question if the store did not answer it: that it opens does not mean that it is well."""
 
     async def ready(self) -> tuple[Vectors, Family, Embedding]:
         """Return what searching takes, opened; raises `StoreUnavailable` and `ModelUnavailable`."""
@@ -53,7 +60,8 @@ class Meaning:
         except StoreUnavailable as error:
             self._note(error)
             raise
-        self.trouble = None
+        if not self._unanswered:
+            self.trouble = None
         return vectors, family, embedding
 
     def begin(self) -> None:
@@ -79,8 +87,16 @@ class Meaning:
             near = await vectors.nearest(family, scopes, asked, most=most, metadata=metadata)
         except StoreUnavailable as error:
             self._note(error)
+            self._unanswered = scopes
             raise
+        self.trouble, self._unanswered = None, ()
         return near, embedding.floor
+
+    async def look_again(self) -> None:
+        """Ask a store that gave no answer once more, so that it is known to be well before somebody needs it."""
+        if self._unanswered:
+            with suppress(StoreUnavailable, ModelUnavailable):
+                await self.nearest("?", self._unanswered, most=1, metadata={})
 
     async def put(self, document: Document, chunks: Sequence[Chunk], told: Told) -> tuple[str, ...]:
         """Embed pieces of a version to come; return the families that hold them, none where none can be filled now."""
@@ -89,7 +105,7 @@ class Meaning:
             await self._fill(vectors, family, embedding, document, chunks, told)
         except (ModelUnavailable, StoreUnavailable) as error:
             log.warning("not_embedded", document_id=document.document_id, reason=error.detail)
-            self.lacking = True
+            self.lacking = self.missing = True
             return ()
         return (family.name,)
 
@@ -105,9 +121,10 @@ class Meaning:
         """Embed what the family that counts lacks: documents that came while nothing could embed them."""
         family = await self.refresh()
         if family and await self.documents.unembedded(family.name, limit=1):
+            self.missing = True
             vectors, family, embedding = await self.ready()
             await self._complete(vectors, family, embedding, told)
-        self.lacking = False
+        self.lacking = self.missing = False
 
     async def reindex(self, told: Told) -> Family:
         """Embed everything anew into a family of its own, let that one count, and drop the others.
@@ -151,6 +168,7 @@ class Meaning:
         if not any(name.startswith(f"{family.name}-") for name in await vectors.names()):
             await self.documents.forget(family.name)
             self.lacking = True
+            self.missing = bool(await self.documents.unembedded(family.name, limit=1))
         self._checked = True
 
     async def _complete(self, vectors: Vectors, family: Family, embedding: Embedding, told: Told) -> None:

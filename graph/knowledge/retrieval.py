@@ -35,6 +35,8 @@ LOOKS = 3
 REMEMBERED = 1_000
 MOST_ASKED_CHARS = 2_000
 LOST = "Documents are found by their words only, not by what they mean."
+MISSING = "Vectors of documents are missing; they are made again from the records."
+LOST_BY_SOME = "Documents whose vectors are missing are found by their words only."
 
 
 @dataclass(frozen=True)
@@ -165,12 +167,15 @@ class Retrieval:
         if way == "words":
             return ([], None), ()
         try:
-            return await self.meaning.nearest(question, scopes, most=most, metadata=metadata), ()
+            near, floor = await self.meaning.nearest(question, scopes, most=most, metadata=metadata)
         except ModelUnavailable as error:
             lacking = self.meaning.has_vectors()
             return ([], None), (self._notice(error.detail, mode="degraded" if lacking else "embedded"),)
         except StoreUnavailable as error:
             return ([], None), (self._notice(error.detail, mode="degraded"),)
+        if not self.meaning.missing:
+            return (near, floor), ()
+        return (near, floor if near else None), (self._notice(MISSING, mode="degraded", lost=LOST_BY_SOME),)
 
     async def _known(
         self, ranked: Sequence[Ranked], owner: str, metadata: Mapping[str, str]
@@ -193,8 +198,8 @@ class Retrieval:
         current = {(each.document_id, str(each.version)) for each in documents.values() if each.version}
         return tuple(hits), not current <= found
 
-    def _notice(self, reason: str, *, mode: Literal["embedded", "degraded"]) -> Notice:
-        return Notice(port="knowledge", mode=mode, reason=reason, lost=LOST)
+    def _notice(self, reason: str, *, mode: Literal["embedded", "degraded"], lost: str = LOST) -> Notice:
+        return Notice(port="knowledge", mode=mode, reason=reason, lost=lost)
 
 
 def _may_show(document: Document, chunk: Chunk, owner: str, metadata: Mapping[str, str]) -> bool:

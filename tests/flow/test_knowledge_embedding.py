@@ -123,4 +123,6 @@ async def test_a_chroma_server_that_comes_back_empty_is_filled_from_the_records(
         async with asyncio.timeout(30):
             while not await near(server, "bring goods back"):  # noqa: ASYNC110  # tending ends it
                 await asyncio.sleep(0.2)
-        assert (await stats(server.client))["mode"] == "networked"
+        async with asyncio.timeout(30):
+            while (await stats(server.client))["mode"] != "networked":  # noqa: ASYNC110  # tending ends it
+                await asyncio.sleep(0.1)

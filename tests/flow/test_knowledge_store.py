@@ -3,14 +3,16 @@
 import asyncio
 import re
 import shutil
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from graph.knowledge.retrieval import MISSING
 from tests.asking import ask
 from tests.knowing import RETURNS, add, search, stats
 from tests.running import ROOT, free_port, refused, served, server_process, settings_for
@@ -200,3 +202,40 @@ async def test_vectors_that_would_kill_the_process_are_said_and_left_alone(
     assert (told["mode"], told["search"]) == ("degraded", "words")
     assert "header.bin is damaged; move" in told["reason"]
     assert {header.stat().st_size for header in headers} == {left}
+
+
+async def test_vectors_that_are_missing_are_said_until_they_are_there_again(tmp_path: Path, demo: DemoServices) -> None:
+    settings = settings_for(tmp_path / "data", demo)
+    book = "\n\n".join(f"# Part {number}\n\nGoods may be sent back. " + "Words. " * 60 for number in range(60))
+    async with served(settings) as server:
+        await add(server.client, book)
+    shutil.rmtree(tmp_path / "data" / "chroma")
+    async with served(settings) as server:
+        answer = (await server.client.post("/rag/search", json={"query": "goods sent back"})).json()
+        told = await stats(server.client)
+        assert [hit["found_by"] for hit in answer["hits"]][:1] == [["words"]]
+        assert [(notice["mode"], notice["reason"]) for notice in answer["degraded"]] == [("degraded", MISSING)]
+        assert (told["mode"], told["reason"], told["search"]) == ("degraded", MISSING, "words")
+        async with asyncio.timeout(60):
+            while (told := await stats(server.client))["mode"] != "embedded":  # noqa: ASYNC110  # tending ends it
+                await asyncio.sleep(0.2)
+        answer = (await server.client.post("/rag/search", json={"query": "goods sent back"})).json()
+        assert (answer["degraded"], answer["hits"][0]["found_by"][0]) == ([], "meaning")
+
+
+async def test_a_store_that_opens_and_gives_no_answer_is_not_called_well(tmp_path: Path, demo: DemoServices) -> None:
+    settings = settings_for(tmp_path / "data", demo)
+    file = tmp_path / "data" / "chroma" / "chroma.sqlite3"
+    async with served(settings) as server:
+        await add(server.client, RETURNS)
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE collections SET dimension = 5")
+    async with served(settings) as server:
+        await search(server.client, "send goods back")
+        told = [await stats(server.client), await stats(server.client)]
+        assert [(each["mode"], each["search"]) for each in told] == [("degraded", "words")] * 2
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE collections SET dimension = 384")
+        async with asyncio.timeout(30):
+            while (await stats(server.client))["mode"] != "embedded":  # noqa: ASYNC110  # tending ends it
+                await asyncio.sleep(0.2)
