@@ -6,7 +6,7 @@ import pytest
 from pypdf import PdfWriter
 
 from tests.asking import ask
-from tests.knowing import RETURNS, add, search, stats, upload
+from tests.knowing import RETURNS, add, pieces, search, stats, upload
 from tests.running import Served
 
 
@@ -70,6 +70,28 @@ def text_pdf(text: str) -> bytes:
     return (
         body + head + table + b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(body))
     )
+
+
+PLAIN = [
+    ("# Magic numbers\n\nA PDF file begins with %PDF-1.7 and goods.", ""),
+    ("%PDF-1.7 is what goods begin with.", "manual.pdf"),
+    ("Goods are described in the manual.", "manual.pdf"),
+    ("In C++ use vector<int> and map<string> for goods.", "guide.html"),
+    ("<html> is what goods begin with.", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "source"), PLAIN)
+async def test_a_text_is_taken_as_it_is_whatever_it_speaks_of(server: Served, text: str, source: str) -> None:
+    job = await add(server.client, text, source=source)
+    assert (job["state"], job["error"]) == ("done", "")
+    assert list((await pieces(server.client, job["document_id"])).values()) == [text]
+
+
+async def test_a_text_file_may_speak_of_other_kinds(server: Served) -> None:
+    for name, text in (("a.txt", "%PDF-1.7 is a mark."), ("b.md", "It has %PDF-1.7."), ("c.txt", "<html> is a tag.")):
+        job = await upload(server.client, name, text.encode())
+        assert list((await pieces(server.client, job["document_id"])).values()) == [text]
 
 
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"]

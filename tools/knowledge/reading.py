@@ -22,6 +22,10 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"7z\xbc\xaf")
+MARKDOWN, PDF = "text/markdown", "application/pdf"
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+HTML_ENDINGS = (".html", ".htm", ".xhtml")
+TEXT_ENDINGS = (".txt", ".md", ".markdown", ".rst")
 MOST_ODD = 0.02
 """The share of control characters up to which a file is taken for text."""
 
@@ -38,7 +42,8 @@ async def read(content: bytes, *, content_type: str = "", name: str = "") -> Rea
     """Return a file's text; raises `UnreadableDocument` where there is none to be had.
 
     Args:
-        content_type: As the sender tells it, and `name` the file's name; the content's first bytes have the last word.
+        content_type: As the sender tells it, and `name` the file's name. What is told to be Markdown is read as text
+            whatever it says; of all else the content's first bytes have the last word.
     """
     kind = kind_of(content, content_type=content_type, name=name)
     told = (
@@ -55,21 +60,29 @@ async def read(content: bytes, *, content_type: str = "", name: str = "") -> Rea
 
 def kind_of(content: bytes, *, content_type: str, name: str) -> Kind:
     """Return what a file has to be read as; raises `UnreadableDocument` for what cannot be."""
+    told, ending = content_type.partition(";")[0].strip().lower(), Path(name.lower()).suffix
     head = content[:1024]
-    if b"%PDF-" in head:
+    start = head.lstrip(codecs.BOM_UTF8 + b" \r\n\t")[:200].lower()
+    if told == MARKDOWN:
+        return "text"
+    if _is_pdf(head, start, told=told, ending=ending):
         return "pdf"
     if content.startswith(ARCHIVES):
         raise UnreadableDocument("Archives and office files are not read; send text, Markdown, HTML or PDF.")
-    start = head.lstrip(codecs.BOM_UTF8 + b" \r\n\t")[:200].lower()
-    if start.startswith((b"<!doctype html", b"<html")):
+    if ending in TEXT_ENDINGS or (told == "text/plain" and ending not in HTML_ENDINGS):
+        return "text"
+    if start.startswith((b"<!doctype html", b"<html")) or told in HTML_TYPES or ending in HTML_ENDINGS:
         return "html"
-    if content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml"):
-        return "html"
-    if name.lower().endswith((".html", ".htm", ".xhtml")):
-        return "html"
-    if content_type.startswith("application/pdf") or name.lower().endswith(".pdf"):
+    if told == PDF or ending == ".pdf":
         raise UnreadableDocument("It is called a PDF and is none.")
     return "text"
+
+
+def _is_pdf(head: bytes, start: bytes, *, told: str, ending: str) -> bool:
+    """Return whether a file is a PDF: some have something before their mark, and a text may speak of it."""
+    if told == PDF or ending == ".pdf":
+        return b"%PDF-" in head
+    return start.startswith(b"%pdf-") and ending not in TEXT_ENDINGS
 
 
 def _decoded(content: bytes) -> str | None:
