@@ -79,12 +79,20 @@ class Ingests:
         ) or await self._jobs.find_one({"_id": job.job_id, "taken_by": taken_by})
         return _job(entry) if entry else None
 
-    async def progress(self, job: Job, step: str, *, done: int, total: int, at: datetime) -> None:
-        """Say how far an attempt is."""
-        await self._jobs.update_one(
+    async def progress(self, job: Job, step: str, *, done: int, total: int, at: datetime) -> bool:
+        """Say how far an attempt is, and return whether it is still wanted."""
+        told = await self._jobs.update_one(
             {"_id": job.job_id, "attempt": job.attempt, "state": "running"},
             {"$set": {"step": step, "done": done, "total": total, "updated_at": at}},
         )
+        return bool(told.matched_count)
+
+    async def give_up(self, document_id: str, *, before: str, at: datetime, error: str) -> None:
+        """Let the jobs of a document be over that were given before another one would have been."""
+        query = {"document_id": document_id, "_id": {"$lt": before}, "state": {"$in": list(OPEN)}}
+        ids = [entry["_id"] for entry in await self._jobs.find(query).to_list()]
+        await self._jobs.update_many(query, {"$set": {"state": "failed", "updated_at": at, "error": error}})
+        await self._uploads.delete_many({"_id": {"$in": ids}})
 
     async def leave(self, job: Job, state: JobState, *, at: datetime, **fields: Any) -> None:
         """Leave an attempt in a new state; what the job was given is not needed once it has ended."""

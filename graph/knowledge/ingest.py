@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +13,15 @@ from checkpoints.knowledge import Documents
 from domain.errors import InvalidInput, NotFound, StoreUnavailable, UnreadableDocument
 from domain.knowledge import Chunk, Document, Given, Job
 from graph.knowledge.meaning import Meaning
+from graph.knowledge.turns import Turns
 from graph.knowledge.words import Words
 from tools.knowledge.chunks import MOST_CHUNKS, chunks, title_of
 from tools.knowledge.fetching import Fetcher
 from tools.knowledge.reading import read
+
+
+class JobOverError(Exception):
+    """The record of a job says that it is over: its document was deleted."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,13 @@ class Ingest:
     words: Words
     fetcher: Fetcher
     clock: Callable[[], datetime]
+    turns: Turns = field(default_factory=Turns)
 
     async def done(self, job: Job) -> dict[str, Any]:
-        """Do a job, and return what its record is told; raises `InvalidInput`, `NotFound` and `StoreUnavailable`."""
+        """Do a job, and return what its record is told.
+
+        Raises `InvalidInput`, `NotFound` and `StoreUnavailable`, and `JobOverError` where nobody wants it any more.
+        """
         return await (self._reindexed(job) if job.kind == "reindex" else self._ingested(job))
 
     async def _ingested(self, job: Job) -> dict[str, Any]:
@@ -71,6 +80,7 @@ class Ingest:
     ) -> None:
         """Write a version that nobody sees, then let it be the one that counts, then remove what was before."""
         await self.documents.put_chunks(pieces)
+        await self._telling(job, len(pieces))(0)
         families = await self.meaning.put(document, pieces, self._telling(job, len(pieces)))
         switched = await self.documents.switch(
             document,
@@ -106,7 +116,9 @@ class Ingest:
         async def tell(more: int) -> None:
             nonlocal done
             done += more
-            await self.ingests.progress(job, "embedding", done=min(done, total), total=total, at=self.clock())
+            if not await self.ingests.progress(job, "embedding", done=min(done, total), total=total, at=self.clock()):
+                raise JobOverError
+            await self.turns.pass_on(job)
 
         return tell
 

@@ -23,16 +23,22 @@ from domain.errors import (
     ThreadBusy,
 )
 from domain.knowledge import Document, Given, Job, document_id_of
-from graph.knowledge.ingest import Ingest, is_same
+from graph.knowledge.ingest import Ingest, JobOverError, is_same
 
 log = structlog.get_logger("knowledge")
 
-AT_ONCE = 2
+MOST_OURS = 8
+"""Jobs that others left are taken up while this process has fewer."""
+
+LOCK_SECONDS = 5.0
+"""How long a job waits for a document that another server is at, before it is taken up again later."""
+
 MOST_ATTEMPTS = 5
 REPAIR_EVERY = 15
 """Every so many rounds of tending, documents are looked for that nothing could embed when they came."""
 
 REINDEXING = "knowledge:reindex"
+DELETED = "The document was deleted meanwhile."
 DEFECT = "It failed by a defect of this server; its log tells which."
 
 
@@ -44,7 +50,6 @@ class Jobs:
     locks: Leases
     tasks: asyncio.TaskGroup
     _ours: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
     _naming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _rounds: int = field(default=0, init=False)
     _last_ms: int = field(default=0, init=False)
@@ -80,7 +85,10 @@ class Jobs:
 
     async def delete(self, document: Document) -> None:
         """Let a document be found no more, at once; its pieces are removed as soon as nobody is at them."""
-        await self.ingest.documents.delete(document.document_id, at=self.ingest.clock())
+        now = self.ingest.clock()
+        last = self._new_id(now)
+        await self.ingest.documents.delete(document.document_id, at=now)
+        await self.ingest.ingests.give_up(document.document_id, before=last, at=now, error=DELETED)
         await self.ingest.words.lexicon.remove(document.document_id)
         await self._clean(document)
 
@@ -95,7 +103,7 @@ class Jobs:
         await self.ingest.meaning.refresh()
         await self.ingest.words.catch_up(self.ingest.clock())
         for job in _first_of_each(await self.ingest.ingests.unfinished()):
-            if len(self._ours) < AT_ONCE and job.job_id not in self._ours and self._is_due(job):
+            if len(self._ours) < MOST_OURS and job.job_id not in self._ours and self._is_due(job):
                 self._set_going(job, wait_seconds=0)
         for document in await self.ingest.documents.deleted():
             await self._clean(document)
@@ -154,15 +162,15 @@ class Jobs:
         pause = 2.0**job.attempt if job.attempt else 0.0
         return (self.ingest.clock() - job.updated_at).total_seconds() >= pause
 
-    def _set_going(self, job: Job, *, wait_seconds: float | None = None) -> None:
+    def _set_going(self, job: Job, *, wait_seconds: float = LOCK_SECONDS) -> None:
         task = self.tasks.create_task(self._looked_after(job, wait_seconds))
         self._ours[job.job_id] = task
         task.add_done_callback(lambda _: self._ours.pop(job.job_id, None))
 
-    async def _looked_after(self, job: Job, wait_seconds: float | None) -> None:
+    async def _looked_after(self, job: Job, wait_seconds: float) -> None:
         name = REINDEXING if job.kind == "reindex" else f"knowledge:{job.document_id}"
         try:
-            async with self._turn, self.locks.hold(name, wait_seconds=wait_seconds) as lease:
+            async with self.ingest.turns.hold(job), self.locks.hold(name, wait_seconds=wait_seconds) as lease:
                 if taken := await self.ingest.ingests.take(job, at=self.ingest.clock()):
                     await _while_held(lease, self._attempt(taken))
         except ThreadBusy:
@@ -179,6 +187,8 @@ class Jobs:
             await self.ingest.ingests.leave(job, "done", at=self.ingest.clock(), **{"step": "done", **done})
         except (InvalidInput, Forbidden, NotFound, Conflict, ModelUnavailable) as error:
             await self._failed(job, error.detail)
+        except JobOverError:
+            await self._swept(job)
         except StoreUnavailable:
             raise
         except Exception:  # the record must say that the job failed, whatever it was
@@ -189,16 +199,21 @@ class Jobs:
         log.warning("job_failed", job_id=job.job_id, document_id=job.document_id, reason=reason)
         if job.document_id:
             await self.ingest.documents.set_state(job.document_id, "failed", error=reason)
-            known = (await self.ingest.documents.known([job.document_id])).get(job.document_id)
-            await self.ingest.documents.sweep(job.document_id, but_version=known.version if known else None)
+            await self._swept(job)
         await self.ingest.ingests.leave(job, "failed", at=self.ingest.clock(), error=reason)
+
+    async def _swept(self, job: Job) -> None:
+        """Remove the pieces of a version that nobody will see."""
+        known = (await self.ingest.documents.known([job.document_id])).get(job.document_id)
+        await self.ingest.documents.sweep(job.document_id, but_version=known.version if known else None)
 
     async def _clean(self, document: Document) -> None:
         """Remove what a deleted document left, unless a job is at it now."""
         try:
             async with self.locks.hold(f"knowledge:{document.document_id}", wait_seconds=0):
-                if document.families:
-                    await self.ingest.meaning.remove(document)
+                with suppress(*(() if document.families else (StoreUnavailable,))):  # it may have been half embedded
+                    if document.last_version:
+                        await self.ingest.meaning.remove(document)
                 await self.ingest.documents.sweep(document.document_id)
                 await self.ingest.documents.erase(document.document_id)
         except (ThreadBusy, StoreUnavailable) as error:

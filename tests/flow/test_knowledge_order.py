@@ -1,7 +1,9 @@
 """Whatever is sent about a document is done in the order it was sent, and what was sent last is what counts."""
 
+import asyncio
+
 from domain.knowledge import Given, Job
-from tests.knowing import RETURNS, add, ended, search
+from tests.knowing import RETURNS, add, ended, search, stats
 from tests.running import Served
 
 
@@ -32,3 +34,28 @@ async def test_what_was_there_before_is_taken_again_while_something_else_is_unde
     record = (await server.client.get(f"/rag/documents/{again['document_id']}")).json()
     assert (other["state"], again["state"], again["unchanged"]) == ("done", "done", False)
     assert record["size_bytes"] == len(RETURNS)
+
+
+def long(name: str) -> str:
+    return "\n\n".join(f"Paragraph {number} of {name}. " + "Words. " * 60 for number in range(400))
+
+
+async def test_a_short_document_does_not_wait_for_long_ones_and_a_deleted_one_is_done_no_more(server: Served) -> None:
+    client = server.client
+    jobs = [
+        (await client.post("/rag/documents", json={"text": long(name), "document_id": name})).json() for name in "abc"
+    ]
+    short = await add(client, RETURNS)
+    states = [(await client.get(f"/rag/jobs/{job['job_id']}")).json()["state"] for job in jobs]
+    for name in "abc":
+        assert (await client.delete(f"/rag/documents/{name}")).status_code == 200
+    ends = [await ended(client, job["job_id"]) for job in jobs]
+    again = await add(client, RETURNS, document_id="a")
+    async with asyncio.timeout(30):
+        while await server.container.knowledge.documents.deleted():  # type: ignore[union-attr]  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert (short["state"], again["state"]) == ("done", "done")
+    assert not {"done", "failed"} & set(states)
+    assert {(job["state"], job["error"]) for job in ends} == {("failed", "The document was deleted meanwhile.")}
+    assert (told := await stats(client))["documents"] == 2
+    assert (told["jobs_unfinished"], told["documents_failed"]) == (0, 0)
