@@ -6,7 +6,7 @@ import pytest
 from pypdf import PdfWriter
 
 from tests.asking import ask
-from tests.knowing import RETURNS, add, pieces, search, stats, upload
+from tests.knowing import RETURNS, add, ended, pieces, search, stats, upload
 from tests.running import Served
 
 
@@ -102,6 +102,29 @@ async def test_a_text_is_read_in_the_encoding_it_has(server: Served, encoding: s
     text = "Die Rückgabe ist für dreißig Tage möglich, wenn die Ware unbenutzt ist und in der Schachtel liegt. " * 5
     await upload(server.client, "rueckgabe.txt", text.encode(encoding))
     assert "für dreißig Tage" in (await search(server.client, "Rückgabe", min_score=0))[0]["text"]
+
+
+TOLD = [
+    ("a.txt", "text/plain; charset=koi8-r", "koi8-r", "Товар можно вернуть."),
+    ("a.txt", 'text/plain; charset="UTF-16LE"', "utf-16-le", "Goods may be sent back."),
+    ("a.html", "text/html; charset=koi8-r", "koi8-r", "<p>Товар можно вернуть.</p>"),
+    ("a.html", "text/html; charset=nonsense", "utf-8", "<p>Товар можно вернуть.</p>"),
+    ("a.txt", "text/plain; charset=iso-8859-1", "utf-8", "Товар можно вернуть."),
+    ("a.txt", "text/plain; charset=iso-8859-1", "iso-8859-1", "Rückgabe möglich."),
+    ("a.txt", "text/plain", "cp1252", "Rückgabe für 30 €."),
+    ("a.txt", "text/plain", "cp1252", "Le café est « fermé »."),
+]
+
+
+@pytest.mark.parametrize(("name", "content_type", "encoding", "text"), TOLD)
+async def test_an_encoding_that_is_told_is_used(
+    server: Served, name: str, content_type: str, encoding: str, text: str
+) -> None:
+    files = {"file": (name, text.encode(encoding), content_type)}
+    job = (await server.client.post("/rag/documents", files=files)).json()
+    await ended(server.client, job["job_id"])
+    told = await pieces(server.client, job["document_id"])
+    assert list(told.values()) == [text.removeprefix("<p>").removesuffix("</p>")]
 
 
 async def test_of_a_page_only_what_people_see_is_kept(server: Served) -> None:

@@ -1,4 +1,4 @@
-"""Read the text out of a PDF, a page or an oddly encoded file: a program of its own, `extracting.py KIND < FILE`.
+"""Read the text out of a PDF, a page or an oddly encoded file: a program, `extracting.py KIND CHARSET < FILE`.
 
 Foreign files make parsers loop and swell; here that ends with this process. It imports nothing of ours, and answers
 with one JSON object: `text` and `title`, or `refused` with the reason.
@@ -13,6 +13,11 @@ import sys
 MOST_BYTES = 2_000_000_000
 MOST_SECONDS = 60
 MOST_CHARS = 20_000_000
+SHORT_BYTES = 400
+MOST_WESTERN = 0.25
+"""The share of bytes beyond ASCII in a western text; Greek or Russian consist of little else."""
+
+WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœ€£§°«»“”„‘’\u2013—…·¿¡\u00a0")
 HIDDEN = (
     "script",
     "style",
@@ -36,7 +41,7 @@ class RefusedError(Exception):
     """The file has no text that could be taken."""
 
 
-def pdf(content: bytes) -> tuple[str, str]:
+def pdf(content: bytes, _: str) -> tuple[str, str]:
     """Return a PDF's text and title."""
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
@@ -69,12 +74,16 @@ def pdf(content: bytes) -> tuple[str, str]:
     return "\n\n".join(pages), str(title or "")
 
 
-def html(content: bytes) -> tuple[str, str]:
-    """Return a page's visible text, its headings marked as in Markdown, and its title."""
+def html(content: bytes, charset: str) -> tuple[str, str]:
+    """Return a page's visible text, its headings marked as in Markdown, and its title.
+
+    Args:
+        charset: As told by the sender, which counts more than what the page says; empty if it told none.
+    """
     from bs4 import BeautifulSoup, Tag
     from bs4.element import PageElement
 
-    page = BeautifulSoup(content, "html.parser")
+    page = BeautifulSoup(content, "html.parser", from_encoding=charset or None)
     title = page.title.get_text(" ", strip=True) if page.title else ""
     said: list[str] = []
     waiting: list[PageElement | str] = [page]  # not recursive: pages may be nested as deep as they like
@@ -100,14 +109,29 @@ class Said(str):
     __slots__ = ()
 
 
-def text(content: bytes) -> tuple[str, str]:
+def text(content: bytes, _: str) -> tuple[str, str]:
     """Return a text whose encoding has to be guessed."""
     from charset_normalizer import from_bytes
 
+    if len(content) <= SHORT_BYTES and _is_western(content):
+        return content.decode("cp1252"), ""
     best = from_bytes(content[:200_000]).best()
     if best is None:
         raise RefusedError("The file is not text.")
     return content.decode(best.encoding, errors="replace"), ""
+
+
+def _is_western(content: bytes) -> bool:
+    """Return whether a text has, beside ASCII, a few letters and signs that western languages write.
+
+    A short one tells too little for a guess by frequencies.
+    """
+    odd = [byte for byte in content if byte > 0x7F]
+    try:
+        letters = bytes(odd).decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    return len(odd) <= MOST_WESTERN * len(content) and all(letter in WESTERN for letter in letters)
 
 
 KINDS = {"pdf": pdf, "html": html, "text": text}
@@ -118,7 +142,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     try:
-        told, title = KINDS[sys.argv[1]](sys.stdin.buffer.read())
+        told, title = KINDS[sys.argv[1]](sys.stdin.buffer.read(), sys.argv[2])
         answer = {"text": told[:MOST_CHARS], "title": title[:300]}
     except RefusedError as error:
         answer = {"refused": str(error)}

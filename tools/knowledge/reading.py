@@ -4,7 +4,9 @@ import asyncio
 import codecs
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,9 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+ANYTHING = ("iso8859-1", "cp1252", "ascii")
+"""Encodings that are told of by default, and in which nearly every file can be read."""
+
 ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"7z\xbc\xaf")
 MARKDOWN, PDF = "text/markdown", "application/pdf"
 HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -46,9 +51,9 @@ async def read(content: bytes, *, content_type: str = "", name: str = "") -> Rea
             whatever it says; of all else the content's first bytes have the last word.
     """
     kind = kind_of(content, content_type=content_type, name=name)
-    told = (
-        Read(plain) if kind == "text" and (plain := _decoded(content)) is not None else await _extracted(content, kind)
-    )
+    charset = charset_of(content_type)
+    plain = _decoded(content, charset) if kind == "text" else None
+    told = await _extracted(content, kind, charset) if plain is None else Read(plain)
     text = told.text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         raise UnreadableDocument("There is no text in it." if kind != "pdf" else "There is no text in the PDF.")
@@ -85,18 +90,33 @@ def _is_pdf(head: bytes, start: bytes, *, told: str, ending: str) -> bool:
     return start.startswith(b"%pdf-") and ending not in TEXT_ENDINGS
 
 
-def _decoded(content: bytes) -> str | None:
-    """Return a text whose encoding is certain, or None."""
-    encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
+def charset_of(content_type: str) -> str:
+    """Return the encoding that a content type tells, as Python names it; nothing where it tells none that is known."""
+    told = Message()
+    told["Content-Type"] = content_type
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        return None
+        return codecs.lookup(str(told.get_content_charset() or "")).name
+    except (LookupError, ValueError):
+        return ""
 
 
-async def _extracted(content: bytes, kind: Kind) -> Read:
+def _decoded(content: bytes, charset: str) -> str | None:
+    """Return a text whose encoding is certain, or None.
+
+    Args:
+        charset: As told by the sender; what servers say of everything is believed only where it is not UTF-8.
+    """
+    marked = [encoding for mark, encoding in MARKS if content.startswith(mark)]
+    told = ["utf-8", charset] if charset in ANYTHING else [charset, "utf-8"]
+    for encoding in marked or [each for each in told if each]:
+        with suppress(UnicodeError, LookupError):
+            return content.decode(encoding)
+    return None
+
+
+async def _extracted(content: bytes, kind: Kind, charset: str) -> Read:
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", str(PROGRAM), kind,
+        sys.executable, "-I", str(PROGRAM), kind, charset,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
