@@ -51,6 +51,11 @@ async def test_a_pdf_with_words_is_found(server: Served) -> None:
     assert "400 euros" in (await search(server.client, "how much money is reserved?", min_score=0))[0]["text"]
 
 
+async def test_a_pdf_that_its_parser_stumbles_over_is_called_broken(server: Served) -> None:
+    job = await upload(server.client, "odd.pdf", text_pdf("a) Tj 1 0 R (b"))
+    assert (job["state"], job["error"][:18]) == ("failed", "The PDF is broken,")
+
+
 def text_pdf(text: str) -> bytes:
     """Return a PDF with one line, written by hand: six objects and no compression."""
     stream = f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET".encode()
@@ -137,6 +142,12 @@ async def test_of_a_page_only_what_people_see_is_kept(server: Served) -> None:
     (hit,) = await search(server.client, "goods", min_score=0)
     assert hit["text"] == "# Returns\n\nGoods may be sent back."
     assert (await server.client.get(f"/rag/documents/{job['document_id']}")).json()["title"] == "Help"
+
+
+async def test_cells_of_a_table_are_words_apart(server: Served) -> None:
+    page = b"<table><tr><th>Item</th><th>Fee</th></tr><tr><td>Goods</td><td>12</td></tr></table>"
+    job = await upload(server.client, "fees.html", page)
+    assert list((await pieces(server.client, job["document_id"])).values()) == ["Item Fee\n\nGoods 12"]
 
 
 async def test_a_page_nested_a_hundred_thousand_deep_harms_nobody(server: Served) -> None:

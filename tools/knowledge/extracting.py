@@ -35,6 +35,7 @@ HIDDEN = (
 TITLES = {f"h{depth}": "#" * depth + " " for depth in range(1, 7)}
 PARTS = ("p", "table", "section", "article", "pre", "blockquote", "ul", "ol", "dl")
 LINES = ("li", "div", "br", "tr", "dt", "dd")
+CELLS = ("td", "th")
 
 
 class RefusedError(Exception):
@@ -44,7 +45,6 @@ class RefusedError(Exception):
 def pdf(content: bytes, _: str) -> tuple[str, str]:
     """Return a PDF's text and title."""
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     try:
         reader = PdfReader(io.BytesIO(content))
@@ -56,16 +56,9 @@ def pdf(content: bytes, _: str) -> tuple[str, str]:
             if length > MOST_CHARS:
                 break
         title = reader.metadata.title if readable and reader.metadata else None
-    except (
-        PyPdfError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-        OSError,
-        ImportError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a broken file makes the parser fail in any way
         raise RefusedError("The PDF is broken, or encrypted in an unknown way.") from error
     if not readable:
         raise RefusedError("The PDF is encrypted.")
@@ -92,7 +85,7 @@ def html(content: bytes, charset: str) -> tuple[str, str]:
         if isinstance(each, Tag):
             if each.name in HIDDEN or each.has_attr("hidden"):
                 continue
-            around = "\n\n" if each.name in TITLES or each.name in PARTS else "\n" if each.name in LINES else ""
+            around = _around(each.name)
             said += [around, TITLES.get(each.name, "")]
             waiting += [Said(around), *reversed(each.contents)]
         elif isinstance(each, Said):
@@ -101,6 +94,13 @@ def html(content: bytes, charset: str) -> tuple[str, str]:
             said.append(re.sub(r"\s+", " ", str(each)))
     lines = (" ".join(line.split()) for line in "".join(said).splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)), title
+
+
+def _around(name: str) -> str:
+    """Return what stands before and behind an element of this name."""
+    if name in TITLES or name in PARTS:
+        return "\n\n"
+    return "\n" if name in LINES else " " if name in CELLS else ""
 
 
 class Said(str):

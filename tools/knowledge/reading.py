@@ -16,6 +16,9 @@ type Kind = Literal["pdf", "html", "text"]
 
 PROGRAM = Path(__file__).with_name("extracting.py")
 SECONDS = 90.0
+FAILED = 1
+"""How Python ends when nothing catches an error; what its limits end is killed, or out of memory and said."""
+
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -128,6 +131,8 @@ async def _extracted(content: bytes, kind: Kind, charset: str) -> Read:
         if child.returncode is None:
             child.kill()
             await child.wait()
+    if child.returncode == FAILED:
+        raise UnreadableDocument("It is broken, or of a form that cannot be read.")
     if child.returncode != 0 or not said:
         raise UnreadableDocument("Reading it took more time or memory than is allowed.")
     answer: dict[str, Any] = json.loads(said)
