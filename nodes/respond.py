@@ -13,8 +13,12 @@ from domain.window import remember
 NOTHING_FOUND = "I found no passage about this in the documents."
 QUOTE_LEFT_OUT = "Words that were quoted are left out, for they are not in the documents."
 QUESTION = re.compile(
-    r"\s*(?:what|which|who|whom|whose|how|when|where|why|is|are|do|does|did|can|may|must)\b", re.IGNORECASE
+    r"\s*(?:please\s+)?(?:what|which|who|whom|whose|how|when|where|why|is|are|was|were|do|does|did|can|could|may|must"
+    r"|should|would|will|tell|explain|describe|summari[sz]e|define|compare|find|look\s+up|search|give\s+me|show\s+me"
+    r"|i\s+(?:want|need|would\s+like|'d\s+like)\s+to\s+know)\b",
+    re.IGNORECASE,
 )
+"""How messages begin that ask for something to be known, whatever sign they end with."""
 
 BODY_CHARS = 1_500
 """How much of a service's answer the thread remembers."""

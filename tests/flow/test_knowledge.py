@@ -38,6 +38,11 @@ async def test_where_documents_have_no_answer_the_reply_says_so(server: Served) 
     before = (await ask(server.client, "who won the chess championship?")).json()
     await add(server.client, RETURNS)
     after = (await ask(server.client, "who won the chess championship?")).json()
+    for asked in ("tell me about the chess cup of 1931", "Please explain the chess rules", "I want to know the winner"):
+        told = (await ask(server.client, asked, session_id="other")).json()["reply"]
+        assert "I found no passage about this in the documents." in told
+    for said in ("hello", "thank you", "Good morning to you"):
+        assert "no passage" not in (await ask(server.client, said, session_id="talk")).json()["reply"]
     assert "no passage" not in before["reply"]
     assert "I found no passage about this in the documents." in after["reply"]
     assert after["sources"] == []
