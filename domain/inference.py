@@ -10,6 +10,9 @@ from typing import Any, Final, NamedTuple
 TUNED_FOR: Final = 5_000
 """At how many users the sequential interval is tightest (N* of Waudby-Smith et al.)."""
 
+ROUNDED: Final = 1e-12
+"""A variance below this share of the squared mean is what rounding leaves of sums of equal values."""
+
 
 class Arm(NamedTuple):
     """What is known of one variant: users, their mean, and the variance of one user's value."""
@@ -56,7 +59,7 @@ def ratio_arm(users: int, count: float, total: float, squares: tuple[float, floa
     counts, totals, products = squares
     mean = total / count
     spread = max(totals - 2 * mean * products + mean**2 * counts, 0.0) / (users - 1)
-    return Arm(users, mean, spread * (users / count) ** 2)
+    return Arm(users, mean, _known(spread * (users / count) ** 2, mean))
 
 
 def mean_arm(users: int, total: float, squares: float) -> Arm:
@@ -64,7 +67,12 @@ def mean_arm(users: int, total: float, squares: float) -> Arm:
     if not users:
         return Arm(0, 0.0, 0.0)
     mean = total / users
-    return Arm(users, mean, max(squares - users * mean**2, 0.0) / (users - 1) if users > 1 else 0.0)
+    return Arm(users, mean, _known(max(squares - users * mean**2, 0.0) / (users - 1), mean) if users > 1 else 0.0)
+
+
+def _known(variance: float, mean: float) -> float:
+    """Return a variance, or 0 where it is no more than what rounding leaves of equal values."""
+    return variance if variance > ROUNDED * mean**2 else 0.0
 
 
 def proportion_arm(users: int, successes: float) -> Arm:
@@ -75,7 +83,24 @@ def proportion_arm(users: int, successes: float) -> Arm:
 
 def difference(control: Arm, other: Arm) -> Difference:
     """Return by how much another arm is above the control."""
-    return Difference(other.mean - control.mean, math.sqrt(control.error + other.error), control.users + other.users)
+    value = other.mean - control.mean
+    return Difference(value, math.sqrt(_error(control, other)), control.users + other.users)
+
+
+def _error(control: Arm, other: Arm) -> float:
+    """Return the variance of a difference of means.
+
+    Where all users of an arm are alike in both arms, and the arms are not, the arms' own variances would be 0, and the
+    difference beyond doubt after two users. Then it is the variance over all the ways in which the same users could
+    have been shared out, had the variant changed nothing: that of both arms taken together, times 1/n1 + 1/n2, which
+    comes to the squared difference over the number of users less one. It holds for means as for shares, where it is
+    the pooled z test's but for the less one.
+
+    Source: Pitman, "Significance tests which may be applied to samples from any populations" (1937), section 3; Imbens
+    and Rubin, "Causal Inference for Statistics, Social, and Biomedical Sciences" (2015), chapter 5.
+    """
+    own, users = control.error + other.error, control.users + other.users
+    return own if own or users < 2 else (other.mean - control.mean) ** 2 / (users - 1)
 
 
 def stratified(parts: Sequence[tuple[Arm, Arm]]) -> Difference:
@@ -90,7 +115,7 @@ def stratified(parts: Sequence[tuple[Arm, Arm]]) -> Difference:
     weights = [one.users * two.users / (one.users + two.users) for one, two in used]
     whole = sum(weights)
     value = sum(weight * (two.mean - one.mean) for weight, (one, two) in zip(weights, used, strict=True)) / whole
-    error = sum(weight**2 * (one.error + two.error) for weight, (one, two) in zip(weights, used, strict=True))
+    error = sum(weight**2 * _error(one, two) for weight, (one, two) in zip(weights, used, strict=True))
     return Difference(value, math.sqrt(error) / whole, sum(one.users + two.users for one, two in used))
 
 
@@ -139,13 +164,15 @@ def _wilson(successes: int, users: int, z: float) -> tuple[float, float]:
 def welch(control: Arm, other: Arm, *, alpha: float = 0.05) -> Estimate:
     """Return the difference of two means whose variances may differ.
 
-    Source: Welch, "The generalization of Student's problem" (1947), degrees of freedom by Satterthwaite (1946).
+    Source: Welch, "The generalization of Student's problem" (1947), degrees of freedom by Satterthwaite (1946); where
+    neither arm varies, Student's (1908), with the variance of both taken together.
     """
     special = special_functions()
-    error = control.error + other.error
-    if not (0 < error < math.inf):
+    error, users = _error(control, other), control.users + other.users
+    if not (0 < error < math.inf) or users < 3:
         return Estimate(other.mean - control.mean, -math.inf, math.inf, 1.0)
-    df = error**2 / sum(each.error**2 / (each.users - 1) for each in (control, other) if each.users > 1)
+    parts = sum(each.error**2 / (each.users - 1) for each in (control, other) if each.users > 1)
+    df = error**2 / parts if parts else users - 2
     value = other.mean - control.mean
     half = -float(special.stdtrit(df, alpha / 2)) * math.sqrt(error)
     return Estimate(value, value - half, value + half, 2 * float(special.stdtr(df, -abs(value) / math.sqrt(error))))
@@ -199,8 +226,8 @@ def chance_above(found: Difference) -> float:
 
 
 def _z(control: Arm, other: Arm) -> float:
-    error = math.sqrt(control.error + other.error)
-    return (other.mean - control.mean) / error if error else 0.0
+    found = difference(control, other)
+    return found.value / found.error if found.error else 0.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

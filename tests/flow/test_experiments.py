@@ -165,7 +165,7 @@ async def observed(server: Served, experiment_id: str, *, users: int, **rates: d
         await assignments.observe(experiment_id, who.unit, observation, at=server.container.clock())
 
     for start in range(0, users, 250):
-        await asyncio.gather(*(one(number) for number in range(start, start + 250)))
+        await asyncio.gather(*(one(number) for number in range(start, min(start + 250, users))))
 
 
 async def test_a_guardrail_that_is_clearly_worse_stops_the_experiment(server: Served) -> None:
@@ -176,6 +176,23 @@ async def test_a_guardrail_that_is_clearly_worse_stops_the_experiment(server: Se
     ended = await get(server.client, f"/experiments/{experiment_id}")
     assert (ended["status"], ended["conclusion"]["by"], ended["conclusion"]["winner"]) == ("stopped", "guardrail", None)
     assert ended["conclusion"]["reason"] == "The guardrail error_rate is clearly worse for calm."
+
+
+async def test_a_total_difference_is_concluded(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    await observed(server, experiment_id, users=250, conversion={"control": 0, "calm": 1})
+    ended = (await server.client.post(f"/experiments/{experiment_id}/stop")).json()
+    (comparison,) = [each for each in ended["conclusion"]["evidence"]["comparisons"] if each["metric"] == "conversion"]
+    assert (ended["winner"], ended["conclusion"]["supported"]) == ("calm", True)
+    assert (comparison["judgement"], comparison["interval"][0] > 0) == ("better", True)
+
+
+async def test_a_variant_in_which_every_run_fails_is_stopped(server: Served) -> None:
+    experiment_id = await begun(server.client, minimum_sample=10)
+    await observed(server, experiment_id, users=120, error_rate={"control": 0, "calm": 1})
+    await server.container.trials.evidence.tend()
+    ended = await get(server.client, f"/experiments/{experiment_id}")
+    assert (ended["status"], ended["conclusion"]["by"]) == ("stopped", "guardrail")
 
 
 async def test_a_real_difference_names_the_winner_with_its_evidence(server: Served) -> None:

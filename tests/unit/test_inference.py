@@ -1,6 +1,8 @@
 """The statistics give the figures of textbooks, of public tools, and of statsmodels."""
 
+import itertools
 import math
+import statistics
 import warnings
 
 import pytest
@@ -12,6 +14,7 @@ from domain.inference import (
     Arm,
     Difference,
     benjamini_hochberg,
+    chance_above,
     chance_to_beat,
     difference,
     holm,
@@ -97,6 +100,54 @@ def test_sequential_p_value_and_interval_agree() -> None:
         found = difference(proportion_arm(1_000, 100), proportion_arm(1_000, successes))
         estimate = sequential(found, alpha=0.05)
         assert (estimate.p_value < 0.05) == (estimate.low > 0)
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        (proportion_arm(159, 0), proportion_arm(141, 141)),
+        (mean_arm(159, 15.9, 1.59), mean_arm(141, 28.2, 5.64)),  # a constant latency, and twice of it
+        (ratio_arm(159, 318, 0, (636, 0, 0)), ratio_arm(141, 423, 423, (1_269, 1_269, 1_269))),
+    ],
+)
+def test_a_difference_without_any_variance_is_one(arms: tuple[Arm, Arm]) -> None:
+    found = difference(*arms)
+    assert found.error == pytest.approx(abs(found.value) / math.sqrt(299))
+    assert found == pytest.approx(stratified([arms]))
+    for estimate in (sequential(found, alpha=0.05), normal(found), welch(*arms)):
+        assert estimate.low > 0
+        assert estimate.p_value < 1e-20
+    assert chance_above(found) > 0.999
+
+
+def test_the_error_without_any_variance_is_that_of_all_ways_to_share_the_users_out() -> None:
+    values = [0.0] * 4 + [3.0] * 5
+    every = [
+        sum(values[place] for place in chosen) / 5
+        - sum(each for place, each in enumerate(values) if place not in chosen) / 4
+        for chosen in itertools.combinations(range(9), 5)
+    ]
+    found = difference(mean_arm(4, 0, 0), mean_arm(5, 15, 45))
+    assert found.error**2 == pytest.approx(statistics.pvariance(every))
+
+
+def test_no_difference_without_any_variance_is_none() -> None:
+    for arms in ((proportion_arm(99, 0), proportion_arm(99, 0)), (mean_arm(9, 0.9, 0.09), mean_arm(9, 0.9, 0.09))):
+        assert sequential(difference(*arms), alpha=0.05) == (0, -math.inf, math.inf, 1)
+        assert welch(*arms).p_value == 1
+
+
+@pytest.mark.parametrize("share", [0.005, 0.5, 0.995])
+def test_few_users_and_rare_events_make_no_difference_of_none(share: float) -> None:
+    """Looked at after every pair of users: what is missing at first in one arm is no total difference."""
+    import numpy as np
+
+    dice = np.random.default_rng(20_261_101).random((400, 2, 300)) < share
+    called = 0
+    for one, two in np.cumsum(dice, axis=2):
+        looks = (difference(proportion_arm(n, one[n - 1]), proportion_arm(n, two[n - 1])) for n in range(10, 301))
+        called += any(not each.low <= 0 <= each.high for each in (sequential(look, alpha=0.05) for look in looks))
+    assert called / 400 <= 0.05
 
 
 shares = st.tuples(st.integers(20, 5_000), st.floats(0.01, 0.99)).map(lambda pair: (round(pair[0] * pair[1]), pair[0]))
