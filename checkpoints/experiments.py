@@ -4,7 +4,7 @@ Every change is a compare-and-set of the record's version. Every server of a fle
 long another one's start, pause or kill takes to reach it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from bson import ObjectId
@@ -16,6 +16,7 @@ from domain.experiments import Experiment, Status
 MOST_TRIES: Final = 20
 
 type Rule = Callable[[Experiment], Experiment]
+type First = Callable[[Experiment], Awaitable[None]]
 
 
 class Experiments:
@@ -72,19 +73,24 @@ class Experiments:
         found = self._experiments.find(query).sort("_id", -1).limit(limit)
         return [_experiment(each) for each in await found.to_list()]
 
-    async def change(self, experiment_id: str, rule: Rule, *, version: int | None = None) -> Experiment:
+    async def change(
+        self, experiment_id: str, rule: Rule, *, version: int | None = None, first: First | None = None
+    ) -> Experiment:
         """Put what the rule makes of the record in its place, and return it.
 
         Raises `NotFound`, `Outdated` where the record is not of this version, and what the rule raises.
 
         Args:
             version: What the caller has read; without one the rule is tried on whatever stands there.
+            first: What has to be done with the record before it is changed; what it raises is raised.
         """
         for _ in range(MOST_TRIES):
             before = await self.get(experiment_id)
             if version is not None and before.version != version:
                 raise Outdated(f"The experiment is at version {before.version} now.", extra={"version": before.version})
             after = rule(before)
+            if first:
+                await first(before)
             if await self._replace(before, after):
                 await self.refresh()
                 return after

@@ -15,6 +15,7 @@ from checkpoints.counters import Counters
 from checkpoints.evidence import Evidence
 from checkpoints.experiments import Experiments
 from checkpoints.measuring import Measuring
+from checkpoints.namespaces import Namespaces
 from checkpoints.variants import Placed, Variants
 from domain import lifecycle
 from domain.actions import Operation
@@ -31,6 +32,7 @@ class Trials:
     experiments: Experiments
     assignments: Assignments
     variants: Variants
+    namespaces: Namespaces
     evidence: Evidence
     clock: Callable[[], datetime]
 
@@ -57,13 +59,17 @@ class Trials:
             operations: What the agent may call: the tools a variant can name.
         """
         await self.experiments.refresh()
-        others = [each for each in self.experiments.live if each.experiment_id != experiment_id]
+        others = [each for each in self.experiments.open_ones if each.experiment_id != experiment_id]
 
         def rule(experiment: Experiment) -> Experiment:
             experiment.check_tools(operations)
             return lifecycle.started(experiment, at=self.clock(), others=others)
 
-        started = await self.experiments.change(experiment_id, rule, version=version)
+        async def claimed(draft: Experiment) -> None:
+            if draft.namespace:
+                await self.namespaces.claim(experiment_id, draft.namespace, version=draft.version)
+
+        started = await self.experiments.change(experiment_id, rule, version=version, first=claimed)
         log.info("experiment_started", experiment_id=experiment_id, name=started.name)
         return started, [warning for each in others if (warning := _overlap(started, each))]
 
@@ -137,6 +143,7 @@ async def open_trials(database: Database, *, clock: Callable[[], datetime]) -> T
         experiments=experiments,
         assignments=assignments,
         variants=Variants(experiments, assignments, clock=clock),
+        namespaces=Namespaces(database, clock=clock),
         evidence=evidence,
         clock=clock,
     )
@@ -146,7 +153,7 @@ def _overlap(started: Experiment, other: Experiment) -> str:
     """Return what the designer should know of an experiment that varies the same; nothing where it does not matter."""
     shared = ", ".join(sorted(started.varies & other.varies))
     apart = started.namespace and other.namespace and started.namespace.name == other.namespace.name
-    if not shared or apart:
+    if not shared or apart or other.killed:
         return ""
     return (
         f"{other.experiment_id} ({other.name}) varies {shared} too and started before: in runs, users of that one do "

@@ -12,10 +12,13 @@ from checkpoints.collections import Database
 from checkpoints.trials import Trials, open_trials
 from domain.assignment import Who
 from domain.errors import Conflict, NotFound, Outdated
-from domain.experiments import Condition
+from domain.experiments import Conclusion, Condition, Namespace
+from domain.lifecycle import stopped
 from tests.documents import OPENERS, Opener
 from tests.experimenting import design, variant
 from tests.records import after
+
+END = Conclusion(winner=None, reason="", by="oli", supported=False, evidence={})
 
 
 @pytest.fixture(params=OPENERS)
@@ -91,6 +94,49 @@ async def test_of_many_starts_at_once_one_succeeds(database: Database) -> None:
     starts = [trials.start(experiment.experiment_id, operations=()) for _ in range(10)]
     results = await asyncio.gather(*starts, return_exceptions=True)
     assert Counter(type(each) for each in results) == {tuple: 1, Conflict: 9}
+
+
+async def on_chat(trials: Trials, *, start: float = 0, end: float = 1) -> str:
+    """Record a draft on a part of a namespace."""
+    namespace = Namespace(name="chat", start=start, end=end)
+    return (await trials.design(design(namespace=namespace), by="oli")).experiment_id
+
+
+async def test_of_experiments_started_at_once_on_one_part_of_a_namespace_one_starts(database: Database) -> None:
+    servers = [await process(database) for _ in range(4)]
+    drafts = [await on_chat(each) for each in servers] + [await on_chat(servers[0], start=0.9)]
+    starts = [each.start(name, operations=()) for each in servers for name in drafts]
+    results = await asyncio.gather(*starts, return_exceptions=True)
+    assert Counter(type(each) for each in results) == {tuple: 1, Conflict: 19}
+    assert len(await servers[0].experiments.listed(statuses=["running"])) == 1
+
+
+async def test_experiments_started_at_once_on_different_parts_all_start(database: Database) -> None:
+    servers = [await process(database) for _ in range(4)]
+    drafts = [await on_chat(each, start=place / 4, end=(place + 1) / 4) for place, each in enumerate(servers)]
+    await asyncio.gather(*(each.start(name, operations=()) for each, name in zip(servers, drafts, strict=True)))
+    assert len(await servers[0].experiments.listed(statuses=["running"])) == 4
+
+
+async def test_a_start_that_was_killed_is_in_nobodys_way_for_long_and_cannot_wake_up(database: Database) -> None:
+    seconds = 0.0
+    trials = await open_trials(database, clock=lambda: after(seconds))
+    killed, other = await on_chat(trials), await on_chat(trials)
+    draft = await trials.experiments.get(killed)
+    assert draft.namespace
+    await trials.namespaces.claim(killed, draft.namespace, version=1)
+    with pytest.raises(Conflict, match="is being started"):
+        await trials.start(other, operations=())
+    seconds = 11
+    await trials.start(other, operations=())
+    with pytest.raises(Outdated):
+        await trials.start(killed, operations=(), version=1)
+    with pytest.raises(Conflict, match=f"{other} runs"):
+        await trials.start(killed, operations=())
+    await trials.experiments.change(other, lambda each: stopped(each, END, at=after(seconds)))
+    await trials.start(killed, operations=())
+    claims = await database["experiment_namespaces"].find().to_list()
+    assert [each["experiment_id"] for each in claims[0]["claims"]] == [killed]
 
 
 async def test_changes_at_once_are_all_made(database: Database) -> None:
