@@ -87,8 +87,10 @@ class Trials:
 
     async def kill(self, experiment_id: str, *, on: bool) -> Experiment:
         """Give everybody the server's own configuration from the next run on, or no longer so; raises `Conflict`."""
+        await self.experiments.refresh()
+        others = [each for each in self.experiments.live if each.experiment_id != experiment_id]
         killed = await self.experiments.change(
-            experiment_id, lambda each: lifecycle.killed(each, on=on, at=self.clock())
+            experiment_id, lambda each: lifecycle.killed(each, on=on, at=self.clock(), others=others)
         )
         log.warning("experiment_killed" if on else "experiment_revived", experiment_id=experiment_id)
         return killed

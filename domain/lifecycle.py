@@ -24,12 +24,16 @@ def _changed(experiment: Experiment, at: datetime, **changes: Any) -> Experiment
 def started(experiment: Experiment, *, at: datetime, others: Sequence[Experiment]) -> Experiment:
     """Return a draft running; raises `Conflict`, also where another one runs on its part of the namespace."""
     _needs(experiment, "draft", to="started")
-    for other in others:
-        if experiment.namespace and other.namespace and experiment.namespace.overlaps(other.namespace):
-            raise Conflict(f"{other.experiment_id} runs on the same part of the namespace {other.namespace.name}.")
+    _check_room(experiment, others)
     weights = tuple(each.traffic_percentage for each in experiment.variants)
     phase = Phase(number=1, weights=weights, user_percentage=experiment.user_percentage, started_at=at)
     return _changed(experiment, at, status="running", started_at=at, phases=(phase,))
+
+
+def _check_room(experiment: Experiment, others: Sequence[Experiment]) -> None:
+    for other in others:
+        if experiment.namespace and other.namespace and experiment.namespace.overlaps(other.namespace):
+            raise Conflict(f"{other.experiment_id} runs on the same part of the namespace {other.namespace.name}.")
 
 
 def paused(experiment: Experiment, *, at: datetime) -> Experiment:
@@ -55,9 +59,15 @@ def stopped(experiment: Experiment, conclusion: Conclusion, *, at: datetime) -> 
     return _changed(experiment, at, status="stopped", stopped_at=at, conclusion=conclusion)
 
 
-def killed(experiment: Experiment, *, on: bool, at: datetime) -> Experiment:
-    """Return it with everybody on the server's own configuration, or no longer so; raises `Conflict`."""
+def killed(experiment: Experiment, *, on: bool, at: datetime, others: Sequence[Experiment] = ()) -> Experiment:
+    """Return it with everybody on the server's own configuration, or no longer so; raises `Conflict`.
+
+    Args:
+        others: Those that give variants now: one of them on the same part of its namespace keeps it from coming back.
+    """
     _needs(experiment, "running", "paused", to="killed")
+    if not on:
+        _check_room(experiment, others)
     return _changed(experiment, at, killed=on)
 
 

@@ -139,6 +139,17 @@ async def test_a_start_that_was_killed_is_in_nobodys_way_for_long_and_cannot_wak
     assert [each["experiment_id"] for each in claims[0]["claims"]] == [killed]
 
 
+async def test_a_killed_experiment_keeps_its_part_of_the_namespace(database: Database) -> None:
+    trials = await process(database)
+    killed, other = await on_chat(trials), await on_chat(trials)
+    await trials.start(killed, operations=())
+    await trials.kill(killed, on=True)
+    with pytest.raises(Conflict, match=f"{killed} runs"):
+        await trials.start(other, operations=())
+    await trials.kill(killed, on=False)
+    assert live(trials) == [killed]
+
+
 async def test_changes_at_once_are_all_made(database: Database) -> None:
     trials = await process(database)
     experiment_id = await begun(trials)

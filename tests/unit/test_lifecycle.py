@@ -121,6 +121,15 @@ def test_two_experiments_cannot_run_on_one_part_of_a_namespace() -> None:
                 lifecycle.started(other, at=NOON, others=[half])
 
 
+def test_a_killed_experiment_does_not_come_back_beside_another_one_on_its_part() -> None:
+    """Records of older versions can hold both."""
+    whole = Namespace(name="chat", start=0, end=1)
+    killed = lifecycle.killed(running("exp_1", namespace=whole), on=True, at=NOON)
+    with pytest.raises(Conflict, match="exp_2 runs"):
+        lifecycle.killed(killed, on=False, at=NOON, others=[running("exp_2", namespace=whole)])
+    assert lifecycle.killed(killed, on=True, at=NOON, others=[running("exp_2", namespace=whole)]).killed
+
+
 def test_a_tester_can_be_forced_and_let_go() -> None:
     forced = lifecycle.forcing(running(), 7, "calm", at=NOON)
     assert forced.forced == {"7": "calm"}
