@@ -163,7 +163,7 @@ STOP = StopIn(winner=None, reason="")
 
 
 class ConversionIn(Given):
-    """What a user did. The same `event_id` again counts once."""
+    """What a user did. The same `event_id` of the same user and metric again counts once."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": 42, "metric": "conversion", "value": 1}]})
 
@@ -178,7 +178,7 @@ class ConversionIn(Given):
 
 
 class ConversionOut(BaseModel):
-    """What became of it. A late one is noted and does not count; a repeated one was known."""
+    """What became of it. A late one is noted and does not count; a repeated one stays as it was told first."""
 
     experiment_id: str
     user_id: Id

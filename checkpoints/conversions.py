@@ -28,7 +28,7 @@ class Conversion:
     """One event as a caller tells it.
 
     Args:
-        event_id: The same event told twice has the same.
+        event_id: The same event told twice has the same; another user's, or one of another metric, is another event.
         occurred_at: When it happened.
     """
 
@@ -40,7 +40,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Tracked:
-    """What became of an event.
+    """What became of an event: what is stored of it, which for a repeated one is what was told first.
 
     Args:
         late: Whether it came after the experiment's end or the user's window, and does not count.
@@ -48,6 +48,7 @@ class Tracked:
     """
 
     variant: str
+    value: float
     late: bool
     repeated: bool
 
@@ -79,10 +80,11 @@ class Conversions:
             )
         late = told.occurred_at > exposed_at + timedelta(days=experiment.conversion_window_days)
         event = _event(experiment, who, told, late=late or _is_over(experiment, told), now=now)
-        repeated = await self._is_known(event)
+        stored = await self._recorded(event)
+        repeated = "pending" not in stored
         if not repeated:
-            await self._add(event)
-        return Tracked(user["variant"], event["late"], repeated)
+            await self._add(stored)
+        return Tracked(user["variant"], stored["value"], stored["late"], repeated)
 
     async def catch_up(self) -> set[str]:
         """Add what a crash left recorded and not added, and return whose experiments those are."""
@@ -91,14 +93,15 @@ class Conversions:
             await self._add(each)
         return {each["experiment_id"] for each in left}
 
-    async def _is_known(self, event: Document) -> bool:
-        """Record an event, and return whether it is known and was added."""
+    async def _recorded(self, event: Document) -> Document:
+        """Record an event unless it is there, and return the record; without a mark it was added before."""
+        if known := await self._events.find_one(_as_before(event)):
+            return known
         try:
             await self._events.insert_one(event)
         except DuplicateKeyError:
-            known = await self._events.find_one({"_id": event["_id"]})
-            return known is None or "pending" not in known
-        return False
+            return await self._events.find_one({"_id": event["_id"]}) or event
+        return event
 
     async def _add(self, event: Document) -> None:
         sums = {} if event["late"] else {event["metric"]: (1.0, event["value"])}
@@ -123,10 +126,17 @@ def _is_over(experiment: Experiment, told: Conversion) -> bool:
     return experiment.stopped_at is not None and told.occurred_at > experiment.stopped_at
 
 
+def _as_before(event: Document) -> Document:
+    """Return the query for the same event as older versions recorded it: under an id without user and metric."""
+    same = {"user": event["user"], "metric": event["metric"]}
+    return {"_id": f"{event['experiment_id']}/{event['event_id']}", **same}
+
+
 def _event(experiment: Experiment, who: Who, told: Conversion, *, late: bool, now: datetime) -> Document:
     return {
-        "_id": f"{experiment.experiment_id}/{told.event_id}",
+        "_id": f"{experiment.experiment_id}/{who.unit}/{told.metric}/{told.event_id}",
         "experiment_id": experiment.experiment_id,
+        "event_id": told.event_id,
         "user": who.unit,
         "metric": told.metric,
         "value": told.value,
