@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from domain.approvals import OVER
 from domain.runs import Run, RunStatus
 from domain.variants import use_of
 
@@ -64,12 +65,13 @@ def approval_measures(requests: Iterable[Mapping[str, Any]]) -> Measures:
         "expired": sum(each["state"] == "expired" for each in asked),
     }
     found |= {f"approval_{name}_rate": (len(asked), count) for name, count in counts.items()}
-    seconds = [(until - since).total_seconds() for since, until in _waits(asked)]
+    decided = [each for each in asked if each.get("verdict")]
+    seconds = [(until - since).total_seconds() for since, until in _waits(decided)]
     return {**found, "decide_seconds": (len(seconds), sum(seconds))} if seconds else found
 
 
 def latency_ms(begun: datetime, ended: datetime, requests: Iterable[Mapping[str, Any]]) -> float:
-    """Return how long a run took, in milliseconds, without the time in which it waited for humans."""
+    """Return how long a run took, in milliseconds, without the time in which it waited for humans, answered or not."""
     waited, covered = 0.0, begun
     for since, until in sorted(_waits(requests)):
         start = max(since, covered)
@@ -80,8 +82,20 @@ def latency_ms(begun: datetime, ended: datetime, requests: Iterable[Mapping[str,
 
 
 def _waits(requests: Iterable[Mapping[str, Any]]) -> list[tuple[datetime, datetime]]:
-    decided = [(each["created_at"], each["verdict"]["decided_at"]) for each in requests if each.get("verdict")]
-    return [(since, until) for since, until in decided if until >= since]
+    """Return from when until when each request that no longer waits did wait for somebody."""
+    ended = [(each["created_at"], _until(each)) for each in requests]
+    return [(since, until) for since, until in ended if until and until >= since]
+
+
+def _until(request: Mapping[str, Any]) -> datetime | None:
+    """Return when a request was decided, or ended without that; None while it waits."""
+    if verdict := request.get("verdict"):
+        decided: datetime = verdict["decided_at"]
+        return decided
+    ends = [each["at"] for each in request.get("trail", ()) if each["what"] in OVER]
+    if not ends and request["state"] == "expired":  # records from before there was a trail
+        ends = [request["expires_at"]]
+    return ends[-1] if ends else None
 
 
 def _share(holds: bool) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """What a run is measured by, and whether its model was really called as its variant says."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -62,6 +63,14 @@ def request(created: float, decided: float | None, *, approved: bool = True, **m
     return {"created_at": after(created), "verdict": verdict, "state": "approved", **more}
 
 
+def step(at: float, what: str) -> dict[str, Any]:
+    return {"what": what, "at": after(at)}
+
+
+def over(created: float, ended: float, state: str, *, before: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    return request(created, None, state=state, trail=[*before, step(ended, state)])
+
+
 @pytest.mark.parametrize(
     ("requests", "seconds"),
     [
@@ -71,6 +80,12 @@ def request(created: float, decided: float | None, *, approved: bool = True, **m
         ([request(1, 4), request(6, 8)], 5),  # one after the other
         ([request(2, 3), request(1, 6)], 5),  # one within the other
         ([request(1, None)], 10),
+        ([over(1, 4, "expired")], 7),
+        ([over(1, 4, "cancelled")], 7),
+        ([over(1, 4, "superseded")], 7),
+        ([over(1, 9, "expired", before=[step(5, "escalated"), step(6, "delegated")])], 2),
+        ([request(1, None, state="expired", expires_at=after(4))], 7),  # a record without a trail
+        ([{**request(1, 4), "trail": [step(9, "execution_expired")]}], 7),
     ],
 )
 def test_waiting_for_humans_is_no_latency(requests: list[dict[str, Any]], seconds: float) -> None:
