@@ -99,11 +99,13 @@ async def edit_experiment(
     return shown(await container.trials.edit(experiment_id, given.changes(), version=version))
 
 
-@router.delete("/{experiment_id}", status_code=204, responses=refusals(404, 409))
-async def delete_experiment(experiment_id: ExperimentId, container: Opened, principal: Caller) -> Response:
+@router.delete("/{experiment_id}", status_code=204, responses=refusals(404, 409, 412))
+async def delete_experiment(
+    experiment_id: ExperimentId, container: Opened, principal: Caller, if_match: IfMatch = None
+) -> Response:
     """Remove a draft; what has been started is kept."""
     principal.require("operator")
-    await container.trials.experiments.delete_draft(experiment_id)
+    await container.trials.experiments.delete_draft(experiment_id, version=version_of(if_match))
     return Response(status_code=204)
 
 
@@ -154,38 +156,50 @@ async def stop_experiment(
     return shown(stopped, winner=ended.winner if ended else None, reason=ended.reason if ended else "")
 
 
-@router.post("/{experiment_id}/kill", response_model=Experiment, responses=refusals(404, 409))
+@router.post("/{experiment_id}/kill", response_model=Experiment, responses=refusals(404, 409, 412))
 async def kill_experiment(
-    experiment_id: ExperimentId, container: Opened, principal: Caller, given: KillIn = KILL
+    experiment_id: ExperimentId,
+    container: Opened,
+    principal: Caller,
+    given: KillIn = KILL,
+    if_match: IfMatch = None,
 ) -> Response:
     """Give everybody the server's own configuration from the next run on; `{"killed": false}` takes it back."""
     principal.require("operator")
-    return shown(await container.trials.kill(experiment_id, on=given.killed))
+    return shown(await container.trials.kill(experiment_id, on=given.killed, version=version_of(if_match)))
 
 
-@router.post("/{experiment_id}/phases", response_model=Experiment, responses=refusals(404, 409))
-async def begin_phase(experiment_id: ExperimentId, given: PhaseIn, container: Opened, principal: Caller) -> Response:
+@router.post("/{experiment_id}/phases", response_model=Experiment, responses=refusals(404, 409, 412))
+async def begin_phase(
+    experiment_id: ExperimentId, given: PhaseIn, container: Opened, principal: Caller, if_match: IfMatch = None
+) -> Response:
     """Change weights from now on: a new phase, judged beside the ones before; who is assigned stays."""
     principal.require("operator")
-    return shown(await container.trials.rephase(experiment_id, **given.model_dump()))
+    return shown(await container.trials.rephase(experiment_id, version=version_of(if_match), **given.model_dump()))
 
 
-@router.put("/{experiment_id}/forced/{user_id}", response_model=Experiment, responses=refusals(404, 409))
+@router.put("/{experiment_id}/forced/{user_id}", response_model=Experiment, responses=refusals(404, 409, 412))
 async def force_variant(
-    experiment_id: ExperimentId, user_id: UserId, given: ForceIn, container: Opened, principal: Caller
+    experiment_id: ExperimentId,
+    user_id: UserId,
+    given: ForceIn,
+    container: Opened,
+    principal: Caller,
+    if_match: IfMatch = None,
 ) -> Response:
     """Put a tester on a variant; nothing the tester does is counted."""
     principal.require("operator")
-    return shown(await container.trials.force(experiment_id, user_id, given.variant_name))
+    version = version_of(if_match)
+    return shown(await container.trials.force(experiment_id, user_id, given.variant_name, version=version))
 
 
-@router.delete("/{experiment_id}/forced/{user_id}", response_model=Experiment, responses=refusals(404, 409))
+@router.delete("/{experiment_id}/forced/{user_id}", response_model=Experiment, responses=refusals(404, 409, 412))
 async def release_variant(
-    experiment_id: ExperimentId, user_id: UserId, container: Opened, principal: Caller
+    experiment_id: ExperimentId, user_id: UserId, container: Opened, principal: Caller, if_match: IfMatch = None
 ) -> Response:
     """Let a tester be a user like others again."""
     principal.require("operator")
-    return shown(await container.trials.force(experiment_id, user_id, None))
+    return shown(await container.trials.force(experiment_id, user_id, None, version=version_of(if_match)))
 
 
 @router.get("/{experiment_id}/variant/{user_id}", response_model=AssignmentOut, responses=refusals(404))

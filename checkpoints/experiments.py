@@ -87,7 +87,7 @@ class Experiments:
         for _ in range(MOST_TRIES):
             before = await self.get(experiment_id)
             if version is not None and before.version != version:
-                raise Outdated(f"The experiment is at version {before.version} now.", extra={"version": before.version})
+                raise _outdated(before)
             after = rule(before)
             if first:
                 await first(before)
@@ -96,11 +96,18 @@ class Experiments:
                 return after
         raise Conflict("The experiment is being changed all the time; try again.")
 
-    async def delete_draft(self, experiment_id: str) -> None:
-        """Remove a draft; raises `NotFound`, and `Conflict` for one that has been started."""
-        removed = await self._experiments.delete_one({"_id": experiment_id, "status": "draft"})
+    async def delete_draft(self, experiment_id: str, *, version: int | None = None) -> None:
+        """Remove a draft; raises `NotFound`, `Conflict` for one that has been started, and `Outdated`.
+
+        Args:
+            version: What the caller has read.
+        """
+        draft = {"_id": experiment_id, "status": "draft"}
+        removed = await self._experiments.delete_one(draft if version is None else {**draft, "version": version})
         if not removed.deleted_count:
             found = await self.get(experiment_id)
+            if version is not None and found.version != version:
+                raise _outdated(found)
             raise Conflict(f"The experiment is {found.status}; only drafts can be deleted.")
 
     async def _replace(self, before: Experiment, after: Experiment) -> bool:
@@ -111,6 +118,10 @@ class Experiments:
         result = await self._experiments.update_one(ours, {"$set": fields})
         mine = {"_id": before.experiment_id, "saved_by": document["saved_by"]}
         return bool(result.matched_count or await self._experiments.find_one(mine))
+
+
+def _outdated(experiment: Experiment) -> Outdated:
+    return Outdated(f"The experiment is at version {experiment.version} now.", extra={"version": experiment.version})
 
 
 def _document(experiment: Experiment) -> dict[str, Any]:

@@ -85,12 +85,12 @@ class Trials:
             experiment_id, lambda each: lifecycle.resumed(each, at=self.clock()), version=version
         )
 
-    async def kill(self, experiment_id: str, *, on: bool) -> Experiment:
+    async def kill(self, experiment_id: str, *, on: bool, version: int | None = None) -> Experiment:
         """Give everybody the server's own configuration from the next run on, or no longer so; raises `Conflict`."""
         await self.experiments.refresh()
         others = [each for each in self.experiments.live if each.experiment_id != experiment_id]
         killed = await self.experiments.change(
-            experiment_id, lambda each: lifecycle.killed(each, on=on, at=self.clock(), others=others)
+            experiment_id, lambda each: lifecycle.killed(each, on=on, at=self.clock(), others=others), version=version
         )
         log.warning("experiment_killed" if on else "experiment_revived", experiment_id=experiment_id)
         return killed
@@ -101,14 +101,22 @@ class Trials:
             experiment_id, lambda each: lifecycle.edited(each, changes, at=self.clock()), version=version
         )
 
-    async def force(self, experiment_id: str, user_id: int, variant: str | None) -> Experiment:
+    async def force(
+        self, experiment_id: str, user_id: int, variant: str | None, *, version: int | None = None
+    ) -> Experiment:
         """Put a tester on a variant, or on none in particular; raises `Conflict` and `InvalidInput`."""
         return await self.experiments.change(
-            experiment_id, lambda each: lifecycle.forcing(each, user_id, variant, at=self.clock())
+            experiment_id, lambda each: lifecycle.forcing(each, user_id, variant, at=self.clock()), version=version
         )
 
     async def rephase(
-        self, experiment_id: str, weights: dict[str, float], *, user_percentage: float | None, reason: str
+        self,
+        experiment_id: str,
+        weights: dict[str, float],
+        *,
+        user_percentage: float | None,
+        reason: str,
+        version: int | None = None,
     ) -> Experiment:
         """Change weights from now on; raises `Conflict` and `InvalidInput`."""
         return await self.experiments.change(
@@ -116,6 +124,7 @@ class Trials:
             lambda each: lifecycle.rephased(
                 each, weights, user_percentage=user_percentage, reason=reason, at=self.clock()
             ),
+            version=version,
         )
 
     async def variant(self, experiment_id: str, who: Who, *, expose: bool) -> tuple[Experiment, Placed]:

@@ -1,13 +1,17 @@
 """Experiments as tests write them, in one line each."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
 import httpx2
 
+from checkpoints.assignments import Observation
+from domain.assignment import Who
 from domain.experiments import Design, Experiment, Variant, VariantConfig
 from domain.lifecycle import started
 from tests.records import NOON
+from tests.running import Served
 
 type Json = dict[str, Any]
 
@@ -72,3 +76,47 @@ async def user_on(client: httpx2.AsyncClient, experiment_id: str, name: str, *, 
         if (await variant_of(client, experiment_id, user_id, expose="false"))["variant_name"] == name:
             return user_id
     raise AssertionError("nobody gets it")
+
+
+async def get(client: httpx2.AsyncClient, path: str) -> Json:
+    answer = await client.get(path)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+async def converted(client: httpx2.AsyncClient, experiment_id: str, user_id: int, **more: Any) -> httpx2.Response:
+    return await client.post(f"/experiments/{experiment_id}/track/conversion", json={"user_id": user_id, **more})
+
+
+async def spoke(client: httpx2.AsyncClient, user_id: int, message: str = "hello there") -> Json:
+    answer = await client.post("/orchestrate", json={"user_id": user_id, "session_id": "s1", "message": message})
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+def of_variant(details: Json, name: str) -> Json:
+    found: Json = next(each for each in details["results"]["variants"] if each["name"] == name)
+    return found
+
+
+async def observed(server: Served, experiment_id: str, *, users: int, **rates: dict[str, float]) -> None:
+    """Let users be exposed and do things at a rate that depends on their variant."""
+    assignments = server.container.trials.assignments
+    experiment = await server.container.trials.experiments.get(experiment_id)
+    seen = {"control": 0, "calm": 0}
+
+    async def one(number: int) -> None:
+        who = Who("anonymous", number)
+        placed = await server.container.trials.variants.place(experiment, who)
+        assert placed.variant
+        place = seen[placed.variant]
+        seen[placed.variant] += 1
+        sums = {name: (1.0, float(place % 100 < rate[placed.variant] * 100)) for name, rate in rates.items()}
+        did = {name: pair for name, pair in sums.items() if name != "conversion" or pair[1]}
+        observation = Observation(f"run_{number}", did, exposures=1)
+        await assignments.observe(experiment_id, who.unit, observation, at=server.container.clock())
+
+    for start in range(0, users, 250):
+        await asyncio.gather(*(one(number) for number in range(start, min(start + 250, users))))

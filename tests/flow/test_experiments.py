@@ -10,42 +10,17 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
-from checkpoints.assignments import Observation
 from domain.assignment import Who
 from tests.asking import decide, paused, resume
-from tests.experimenting import begun, body, created, user_on, variant_of
+from tests.experimenting import begun, body, converted, get, observed, of_variant, spoke, user_on, variant_of
 from tests.networked import store_servers
 from tests.ollama_server import ollama_server, say
 from tests.running import Served, served, settings_for
 from tests.services import DemoServices
 
 type Json = dict[str, Any]
-
-
-async def get(client: httpx2.AsyncClient, path: str) -> Json:
-    answer = await client.get(path)
-    assert answer.status_code == 200, answer.text
-    found: Json = answer.json()
-    return found
-
-
-async def converted(client: httpx2.AsyncClient, experiment_id: str, user_id: int, **more: Any) -> httpx2.Response:
-    return await client.post(f"/experiments/{experiment_id}/track/conversion", json={"user_id": user_id, **more})
-
-
-async def spoke(client: httpx2.AsyncClient, user_id: int, message: str = "hello there") -> Json:
-    answer = await client.post("/orchestrate", json={"user_id": user_id, "session_id": "s1", "message": message})
-    assert answer.status_code == 200, answer.text
-    found: Json = answer.json()
-    return found
-
-
-def of_variant(details: Json, name: str) -> Json:
-    found: Json = next(each for each in details["results"]["variants"] if each["name"] == name)
-    return found
 
 
 @pytest.fixture(params=["embedded", "networked"])
@@ -147,27 +122,6 @@ async def test_a_tester_is_not_counted(server: Served) -> None:
     assert (await variant_of(server.client, experiment_id, 7))["reason"] == "assigned"
 
 
-async def observed(server: Served, experiment_id: str, *, users: int, **rates: dict[str, float]) -> None:
-    """Let users be exposed and do things at a rate that depends on their variant."""
-    assignments = server.container.trials.assignments
-    experiment = await server.container.trials.experiments.get(experiment_id)
-    seen = {"control": 0, "calm": 0}
-
-    async def one(number: int) -> None:
-        who = Who("anonymous", number)
-        placed = await server.container.trials.variants.place(experiment, who)
-        assert placed.variant
-        place = seen[placed.variant]
-        seen[placed.variant] += 1
-        sums = {name: (1.0, float(place % 100 < rate[placed.variant] * 100)) for name, rate in rates.items()}
-        did = {name: pair for name, pair in sums.items() if name != "conversion" or pair[1]}
-        observation = Observation(f"run_{number}", did, exposures=1)
-        await assignments.observe(experiment_id, who.unit, observation, at=server.container.clock())
-
-    for start in range(0, users, 250):
-        await asyncio.gather(*(one(number) for number in range(start, min(start + 250, users))))
-
-
 async def test_a_guardrail_that_is_clearly_worse_stops_the_experiment(server: Served) -> None:
     experiment_id = await begun(server.client)
     rates = {"conversion": {"control": 0.1, "calm": 0.1}, "error_rate": {"control": 0.02, "calm": 0.3}}
@@ -242,65 +196,6 @@ async def test_conversions_count_once_late_ones_not_and_early_ones_are_refused(s
     assert [(each["late"], each["repeated"]) for each in answers] == [(False, False), (False, True)]
     assert (late["late"], found["late_conversions"]) == (True, 1)
     assert found["metrics"]["conversion"]["total"] == 1
-
-
-REFUSED: dict[str, tuple[Json, int, str]] = {
-    "a dictionary of variants": ({"variants": {"control": {}}}, 422, "`variants` is a list"),
-    "weights": ({"variants": [body()["variants"][0], {**body()["variants"][1], "traffic_percentage": 60}]}, 422, "110"),
-    "twice the same name": (
-        {"variants": [body()["variants"][0], {**body()["variants"][1], "name": "control"}]},
-        422,
-        "c",
-    ),
-    "no control": ({"variants": [{**each, "type": "treatment"} for each in body()["variants"]]}, 422, "there are none"),
-    "an unknown metric": ({"guardrails": ["speed"]}, 422, "speed is unknown"),
-    "a negative share": ({"user_percentage": -1}, 422, "user_percentage"),
-    "an absurd temperature": ({"variants": [{**body()["variants"][0], "config": {"temperature": 99}}]}, 422, "config"),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-async def test_a_bad_design_is_refused_with_the_reason(server: Served, what: str) -> None:
-    changes, status, told = REFUSED[what]
-    answer = await server.client.post("/experiments", json=body(**changes))
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert told in answer.json()["detail"]
-    assert (await get(server.client, "/experiments"))["experiments"] == []
-
-
-async def test_what_cannot_be_done_is_refused_and_changes_nothing(server: Served) -> None:
-    client = server.client
-    experiment_id = await begun(client)
-    before = await get(client, f"/experiments/{experiment_id}")
-    refused = {
-        "start twice": await client.post(f"/experiments/{experiment_id}/start"),
-        "delete": await client.delete(f"/experiments/{experiment_id}"),
-        "resume": await client.post(f"/experiments/{experiment_id}/resume"),
-        "edit": await client.patch(
-            f"/experiments/{experiment_id}", json={"user_percentage": 5}, headers={"If-Match": '"2"'}
-        ),
-        "outdated": await client.patch(f"/experiments/{experiment_id}", json={}, headers={"If-Match": '"1"'}),
-        "no version": await client.patch(f"/experiments/{experiment_id}", json={"name": "x"}),
-        "winner": await client.post(f"/experiments/{experiment_id}/stop", json={"winner": "wild"}),
-        "metric": await converted(client, experiment_id, 42, metric="spend"),
-        "value": await converted(client, experiment_id, 42, value=-1),
-        "unknown": await client.get("/experiments/exp_0/variant/1"),
-        "weights": await client.post(
-            f"/experiments/{experiment_id}/phases", json={"weights": {"control": 50, "x": 50}}
-        ),
-    }
-    assert {name: answer.status_code for name, answer in refused.items()} == {
-        "start twice": 409, "delete": 409, "resume": 409, "edit": 409, "outdated": 412, "no version": 428,
-        "winner": 422, "metric": 422, "value": 422, "unknown": 404, "weights": 422,
-    }  # fmt: skip
-    assert await get(client, f"/experiments/{experiment_id}") == before
-
-
-async def test_a_tool_that_is_none_keeps_the_experiment_from_starting(server: Served) -> None:
-    variants = [{**each, "config": {"tools": ["petstore.fly"]}} for each in body()["variants"]]
-    experiment_id = await created(server.client, variants=variants)
-    answer = await server.client.post(f"/experiments/{experiment_id}/start")
-    assert (answer.status_code, "petstore.fly is no service or operation" in answer.json()["detail"]) == (422, True)
 
 
 async def test_users_ask_for_their_own_and_operators_write(tmp_path: Path, demo: DemoServices) -> None:
