@@ -178,17 +178,23 @@ class ConversionIn(Given):
 
 
 class ConversionOut(BaseModel):
-    """What became of it. A late one is noted and does not count; a repeated one stays as it was told first."""
+    """What became of it. A repeated one stays as it was told first.
+
+    `tracked` says whether it was recorded, `counted` whether it counts; where it does not, `reason` says why: `late`,
+    `switched_off`.
+    """
 
     experiment_id: str
     user_id: Id
-    variant_name: str
+    variant_name: str | None
     metric: str
     value: float
     event_id: str
     tracked: bool
     late: bool
     repeated: bool
+    counted: bool
+    reason: str | None
 
 
 class ExperimentOut(Experiment):

@@ -234,9 +234,10 @@ async def track_conversion(
         occurred_at=given.occurred_at or container.clock(),
     )
     tracked = await container.trials.evidence.track(experiment_id, who, told)
-    event = {"metric": metric, "value": tracked.value, "event_id": told.event_id, "tracked": True}
-    outcome = {"variant_name": tracked.variant, "late": tracked.late, "repeated": tracked.repeated}
-    return JSONResponse({"experiment_id": experiment_id, "user_id": given.user_id, **event, **outcome})
+    event = {"metric": metric, "value": tracked.value, "event_id": told.event_id, "tracked": tracked.recorded}
+    counted = {"counted": tracked.uncounted is None, "reason": tracked.uncounted}
+    outcome = {"variant_name": tracked.variant, "late": tracked.uncounted == "late", "repeated": tracked.repeated}
+    return JSONResponse({"experiment_id": experiment_id, "user_id": given.user_id, **event, **outcome, **counted})
 
 
 def shown(experiment: Experiment, *, status: int = 200, **more: Any) -> Response:

@@ -90,7 +90,7 @@ async def open_parts(
     )
     toolbox, vitals = Toolbox(services), Vitals(services, breakers)
     model = await _model(stack, settings)
-    trials = await open_trials(database, clock=clock)
+    trials = await open_trials(database, clock=clock, enabled=settings.enable_ab_testing)
     parts = Parts(
         model=model,
         variants=trials.variants if settings.enable_ab_testing else ServersOwn(),

@@ -6,7 +6,7 @@ it is found again.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pymongo.errors import DuplicateKeyError
 
@@ -16,6 +16,9 @@ from domain.assignment import Who
 from domain.errors import Conflict, InvalidInput
 from domain.experiments import Experiment
 from domain.metrics import RUN_METRICS
+
+type Uncounted = Literal["late", "switched_off"]
+"""Why an event does not count: it came after the stop or the window of the user; experiments are switched off."""
 
 _MARKED: Final[dict[str, Any]] = {"pending": {"$exists": True}}
 
@@ -43,14 +46,17 @@ class Tracked:
     """What became of an event: what is stored of it, which for a repeated one is what was told first.
 
     Args:
-        late: Whether it came after the experiment's end or the user's window, and does not count.
+        variant: The user's; None where nobody has one.
         repeated: Whether it was known.
+        uncounted: Why it does not count; None where it does.
+        recorded: Whether there is a record of it: one that is told again is known.
     """
 
-    variant: str
+    variant: str | None
     value: float
-    late: bool
-    repeated: bool
+    repeated: bool = False
+    uncounted: Uncounted | None = None
+    recorded: bool = True
 
 
 class Conversions:
@@ -70,7 +76,7 @@ class Conversions:
         Raises `InvalidInput` for a metric that takes no conversions or a time to come, `Conflict` for a user who has
         not met a variant before.
         """
-        _check(experiment, told, now)
+        check(experiment, told, now=now)
         user = await self._assignments.record(experiment.experiment_id, who)
         exposed_at = user.get("exposed_at") if user else None
         if user is None or exposed_at is None or told.occurred_at < exposed_at - AHEAD:
@@ -84,7 +90,7 @@ class Conversions:
         repeated = "pending" not in stored
         if not repeated:
             await self._add(stored)
-        return Tracked(user["variant"], stored["value"], stored["late"], repeated)
+        return Tracked(user["variant"], stored["value"], repeated, "late" if stored["late"] else None)
 
     async def catch_up(self) -> set[str]:
         """Add what a crash left recorded and not added, and return whose experiments those are."""
@@ -110,7 +116,8 @@ class Conversions:
         await self._events.update_one({"_id": event["_id"]}, {"$unset": {"pending": ""}})
 
 
-def _check(experiment: Experiment, told: Conversion, now: datetime) -> None:
+def check(experiment: Experiment, told: Conversion, *, now: datetime) -> None:
+    """Return if an event can be one of the experiment's; raises `InvalidInput`, and `Conflict` for a draft's."""
     if told.metric in RUN_METRICS:
         raise InvalidInput(f"{told.metric} is measured from the runs themselves; it takes no conversions.")
     if told.metric not in experiment.all_metrics:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from checkpoints.conversions import Conversion, Conversions, Tracked
+from checkpoints.conversions import Conversion, Conversions, Tracked, check
 from checkpoints.counters import Counters
 from checkpoints.experiments import Experiments
 from checkpoints.measuring import Measuring
@@ -30,13 +30,18 @@ GUARDRAIL = "guardrail"
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The figures of this server's experiments."""
+    """The figures of this server's experiments.
+
+    Args:
+        enabled: Whether variants are applied at all; otherwise no conversion counts.
+    """
 
     experiments: Experiments
     conversions: Conversions
     measuring: Measuring
     counters: Counters
     clock: Callable[[], datetime]
+    enabled: bool = True
 
     async def of(self, experiment: Experiment) -> dict[str, Any]:
         """Return an experiment's results as of now, computed from its counters."""
@@ -53,6 +58,9 @@ class Evidence:
     async def track(self, experiment_id: str, who: Who, told: Conversion) -> Tracked:
         """Record a conversion; raises `NotFound`, `InvalidInput` and `Conflict`."""
         experiment = await self.experiments.get(experiment_id)
+        if not self.enabled:
+            check(experiment, told, now=self.clock())
+            return Tracked(None, told.value, uncounted="switched_off", recorded=False)
         try:
             return await self.conversions.track(experiment, who, told, now=self.clock())
         except Conflict:  # the run in which the user met the variant may have ended this moment

@@ -27,7 +27,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """The experiments of this server."""
+    """The experiments of this server.
+
+    Args:
+        enabled: Whether variants are applied at all; otherwise nobody gets one.
+    """
 
     experiments: Experiments
     assignments: Assignments
@@ -35,6 +39,7 @@ class Trials:
     namespaces: Namespaces
     evidence: Evidence
     clock: Callable[[], datetime]
+    enabled: bool = True
 
     async def design(self, design: Design, *, by: str) -> Experiment:
         """Record a draft; raises `InvalidInput` for a design that makes no sense."""
@@ -134,21 +139,32 @@ class Trials:
             expose: Whether the user meets the variant now, and counts from here on.
         """
         experiment = await self.experiments.get(experiment_id)
+        if not self.enabled:
+            return experiment, Placed(None, "switched_off")
         placed = await self.variants.place(experiment, who)
         if expose and placed.phase and not placed.exposed:
             await self.assignments.expose(experiment_id, who, at=self.clock())
         return experiment, placed
 
 
-async def open_trials(database: Database, *, clock: Callable[[], datetime]) -> Trials:
-    """Open the experiments' records; raises `StoreUnavailable`."""
+async def open_trials(database: Database, *, clock: Callable[[], datetime], enabled: bool = True) -> Trials:
+    """Open the experiments' records; raises `StoreUnavailable`.
+
+    Args:
+        enabled: Whether runs get variants.
+    """
     experiments, assignments = Experiments(database), Assignments(database)
     conversions, counters = Conversions(database, assignments), Counters(database, clock=clock)
     measuring = Measuring(database, experiments, assignments)
     for records in (experiments, assignments, conversions, counters, measuring):
         await records.open()
     evidence = Evidence(
-        experiments=experiments, conversions=conversions, measuring=measuring, counters=counters, clock=clock
+        experiments=experiments,
+        conversions=conversions,
+        measuring=measuring,
+        counters=counters,
+        clock=clock,
+        enabled=enabled,
     )
     return Trials(
         experiments=experiments,
@@ -157,6 +173,7 @@ async def open_trials(database: Database, *, clock: Callable[[], datetime]) -> T
         namespaces=Namespaces(database, clock=clock),
         evidence=evidence,
         clock=clock,
+        enabled=enabled,
     )
 
 

@@ -65,8 +65,8 @@ async def test_an_event_told_again_stays_as_it_was_told_first(database: Database
     first = await conversions.track(EXPERIMENT, ANN, told(value=1), now=NOON)
     ended = EXPERIMENT.model_copy(update={"stopped_at": after(5)})
     again = await conversions.track(ended, ANN, told(value=5, at=after(9)), now=after(9))
-    assert (first.value, first.late, first.repeated) == (1, False, False)
-    assert (again.value, again.late, again.repeated) == (1, False, True)
+    assert (first.value, first.uncounted, first.repeated) == (1, None, False)
+    assert (again.value, again.uncounted, again.repeated) == (1, None, True)
     assert await sums(database, ANN) == {"spend": {"n": 1, "x": 1}}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.asking import ask, decide, paused, resume
-from tests.experimenting import begun, user_on, variant_of
+from tests.experimenting import begun, converted, get, user_on, variant_of
 from tests.knowing import add
 from tests.ollama_server import MODEL, OllamaServer, call, ollama_server, say
 from tests.running import Served, served, settings_for
@@ -79,8 +79,14 @@ async def test_the_switch_in_the_settings_keeps_every_variant_away(
         health = (await server.client.get("/experiments/health")).json()
         features = (await server.client.get("/feature-status")).json()
         placed = await variant_of(server.client, experiment_id, 1)
+        tracked = await converted(server.client, experiment_id, 1)
+        details = await get(server.client, f"/experiments/{experiment_id}")
     assert model.requests[-1]["model"] == MODEL
-    assert (health["enabled"], features["available"]["ab_testing"], placed["assigned"]) == (False, False, True)
+    assert (health["enabled"], features["available"]["ab_testing"]) == (False, False)
+    assert (placed["assigned"], placed["reason"]) == (False, "switched_off")
+    told = [tracked.json()[key] for key in ("tracked", "counted", "reason")]
+    assert (tracked.status_code, told) == (200, [False, False, "switched_off"])
+    assert (details["results"]["users"], details["results"]["exposures"]) == (0, 0)
 
 
 async def test_a_paused_run_goes_on_with_its_variant_when_the_experiment_is_over(
