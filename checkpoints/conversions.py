@@ -17,8 +17,8 @@ from domain.errors import Conflict, InvalidInput
 from domain.experiments import Experiment
 from domain.metrics import RUN_METRICS
 
-type Uncounted = Literal["late", "switched_off"]
-"""Why an event does not count: it came after the stop or the window of the user; experiments are switched off."""
+type Uncounted = Literal["late", "killed", "switched_off"]
+"""Why an event does not count: it came after the stop or the user's window, or while nobody had a variant."""
 
 _MARKED: Final[dict[str, Any]] = {"pending": {"$exists": True}}
 
@@ -90,7 +90,7 @@ class Conversions:
         repeated = "pending" not in stored
         if not repeated:
             await self._add(stored)
-        return Tracked(user["variant"], stored["value"], repeated, "late" if stored["late"] else None)
+        return Tracked(user["variant"], stored["value"], repeated, _uncounted(stored))
 
     async def catch_up(self) -> set[str]:
         """Add what a crash left recorded and not added, and return whose experiments those are."""
@@ -110,7 +110,7 @@ class Conversions:
         return event
 
     async def _add(self, event: Document) -> None:
-        sums = {} if event["late"] else {event["metric"]: (1.0, event["value"])}
+        sums = {} if _uncounted(event) else {event["metric"]: (1.0, event["value"])}
         seen = Observation(event["_id"], sums, late=int(event["late"]))
         await self._assignments.observe(event["experiment_id"], event["user"], seen, at=event["occurred_at"])
         await self._events.update_one({"_id": event["_id"]}, {"$unset": {"pending": ""}})
@@ -133,6 +133,12 @@ def _is_over(experiment: Experiment, told: Conversion) -> bool:
     return experiment.stopped_at is not None and told.occurred_at > experiment.stopped_at
 
 
+def _uncounted(event: Document) -> Uncounted | None:
+    if event["late"]:
+        return "late"
+    return "killed" if event.get("killed") else None
+
+
 def _as_before(event: Document) -> Document:
     """Return the query for the same event as older versions recorded it: under an id without user and metric."""
     same = {"user": event["user"], "metric": event["metric"]}
@@ -150,5 +156,6 @@ def _event(experiment: Experiment, who: Who, told: Conversion, *, late: bool, no
         "occurred_at": told.occurred_at,
         "received_at": now,
         "late": late,
+        "killed": experiment.was_killed(told.occurred_at),
         "pending": True,
     }

@@ -93,6 +93,13 @@ class Phase(Frozen):
     reason: str = ""
 
 
+class Kill(Frozen):
+    """A time in which everybody had the server's own configuration; `until` is None while it lasts."""
+
+    since: datetime
+    until: datetime | None = None
+
+
 class Conclusion(Frozen):
     """Why an experiment ended, and with what evidence.
 
@@ -171,12 +178,14 @@ class Experiment(Design):
     Args:
         version: Grows with every change; its ETag.
         killed: Whether everybody gets the server's own configuration, whatever they were assigned.
+        kills: When it was killed, and until when; records of older versions do not know.
         forced: Variants of testers, by user id; nothing they do is counted.
     """
 
     experiment_id: str
     status: Status = "draft"
     killed: bool = False
+    kills: tuple[Kill, ...] = ()
     version: int = 1
     forced: dict[str, str] = Field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
@@ -191,6 +200,12 @@ class Experiment(Design):
     def phase(self) -> Phase:
         """The weights in force."""
         return self.phases[-1]
+
+    def was_killed(self, at: datetime) -> bool:
+        """Return whether nobody had a variant at a time, because it was killed."""
+        if self.killed and not self.kills:
+            return True
+        return any(each.since <= at and (each.until is None or at < each.until) for each in self.kills)
 
     @property
     def control(self) -> Variant:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import Conflict, InvalidInput
-from domain.experiments import Conclusion, Experiment, Phase, Status, check_weights
+from domain.experiments import Conclusion, Experiment, Kill, Phase, Status, check_weights
 
 
 def _needs(experiment: Experiment, *statuses: Status, to: str) -> None:
@@ -68,7 +68,16 @@ def killed(experiment: Experiment, *, on: bool, at: datetime, others: Sequence[E
     _needs(experiment, "running", "paused", to="killed")
     if not on:
         _check_room(experiment, others)
-    return _changed(experiment, at, killed=on)
+    return _changed(experiment, at, killed=on, kills=_kills(experiment, on=on, at=at))
+
+
+def _kills(experiment: Experiment, *, on: bool, at: datetime) -> tuple[Kill, ...]:
+    if on == experiment.killed:
+        return experiment.kills
+    if on:
+        return (*experiment.kills, Kill(since=at))
+    *before, last = experiment.kills or (Kill(since=experiment.updated_at),)
+    return (*before, Kill(since=last.since, until=at))
 
 
 def forcing(experiment: Experiment, user_id: int, variant: str | None, *, at: datetime) -> Experiment:

@@ -10,6 +10,7 @@ import pytest
 from checkpoints.assignments import Assignments
 from checkpoints.collections import Database
 from checkpoints.conversions import Conversion, Conversions
+from domain import lifecycle
 from domain.assignment import Who
 from domain.metrics import Declared
 from tests.documents import OPENERS, Opener
@@ -38,8 +39,8 @@ async def exposed(database: Database, *users: Who) -> Conversions:
     return conversions
 
 
-def told(metric: str = "spend", value: float = 1, *, at: datetime = NOON) -> Conversion:
-    return Conversion(metric=metric, value=value, event_id="order-1", occurred_at=at)
+def told(metric: str = "spend", value: float = 1, *, at: datetime = NOON, name: str = "order-1") -> Conversion:
+    return Conversion(metric=metric, value=value, event_id=name, occurred_at=at)
 
 
 async def sums(database: Database, who: Who) -> dict[str, Any]:
@@ -68,6 +69,24 @@ async def test_an_event_told_again_stays_as_it_was_told_first(database: Database
     assert (first.value, first.uncounted, first.repeated) == (1, None, False)
     assert (again.value, again.uncounted, again.repeated) == (1, None, True)
     assert await sums(database, ANN) == {"spend": {"n": 1, "x": 1}}
+
+
+async def test_what_happened_while_nobody_had_a_variant_does_not_count(database: Database) -> None:
+    conversions = await exposed(database, ANN)
+    killed = lifecycle.killed(EXPERIMENT, on=True, at=after(10))
+    back = lifecycle.killed(killed, on=False, at=after(20))
+    found = [
+        await conversions.track(experiment, ANN, told(at=after(at), name=name), now=after(at))
+        for experiment, at, name in (
+            (killed, 5, "a"),
+            (killed, 15, "b"),
+            (back, 15, "c"),
+            (back, 15, "b"),
+            (back, 20, "d"),
+        )
+    ]
+    assert [each.uncounted for each in found] == [None, "killed", "killed", "killed", None]
+    assert await sums(database, ANN) == {"spend": {"n": 2, "x": 2}}
 
 
 async def test_an_event_of_an_older_version_is_known(database: Database) -> None:

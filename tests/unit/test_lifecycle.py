@@ -11,7 +11,7 @@ from domain.errors import Conflict, InvalidInput
 from domain.experiments import Conclusion, Experiment, Namespace, VariantConfig
 from domain.metrics import Declared
 from tests.experimenting import design, draft, running, variant
-from tests.records import NOON
+from tests.records import NOON, after
 
 END = Conclusion(winner=None, reason="", by="oli", supported=False, evidence={})
 
@@ -128,6 +128,23 @@ def test_a_killed_experiment_does_not_come_back_beside_another_one_on_its_part()
     with pytest.raises(Conflict, match="exp_2 runs"):
         lifecycle.killed(killed, on=False, at=NOON, others=[running("exp_2", namespace=whole)])
     assert lifecycle.killed(killed, on=True, at=NOON, others=[running("exp_2", namespace=whole)]).killed
+
+
+def test_when_it_was_killed_is_remembered() -> None:
+    killed = lifecycle.killed(lifecycle.killed(running(), on=True, at=after(1)), on=True, at=after(2))
+    back = lifecycle.killed(killed, on=False, at=after(3))
+    again = lifecycle.killed(back, on=True, at=after(5))
+    assert [[each.was_killed(after(at)) for at in range(7)] for each in (killed, back, again)] == [
+        [False, True, True, True, True, True, True],
+        [False, True, True, False, False, False, False],
+        [False, True, True, False, False, True, True],
+    ]
+
+
+def test_a_record_that_does_not_know_since_when_it_is_killed() -> None:
+    old = running().model_copy(update={"killed": True})
+    back = lifecycle.killed(old, on=False, at=after(3))
+    assert [old.was_killed(NOON), back.was_killed(after(1)), back.was_killed(after(3))] == [True, True, False]
 
 
 def test_a_tester_can_be_forced_and_let_go() -> None:
