@@ -181,7 +181,7 @@ class ConversionOut(BaseModel):
     """What became of it. A repeated one stays as it was told first.
 
     `tracked` says whether it was recorded, `counted` whether it counts; where it does not, `reason` says why: `late`,
-    `killed`, `switched_off`.
+    `killed`, `forced` for a tester, `switched_off`.
     """
 
     experiment_id: str

@@ -17,8 +17,8 @@ from domain.errors import Conflict, InvalidInput
 from domain.experiments import Experiment
 from domain.metrics import RUN_METRICS
 
-type Uncounted = Literal["late", "killed", "switched_off"]
-"""Why an event does not count: it came after the stop or the user's window, or while nobody had a variant."""
+type Uncounted = Literal["late", "killed", "forced", "switched_off"]
+"""Why an event does not count: after the stop or the user's window, while nobody had a variant, or of a tester."""
 
 _MARKED: Final[dict[str, Any]] = {"pending": {"$exists": True}}
 
@@ -71,12 +71,14 @@ class Conversions:
         await self._events.create_index("pending", partialFilterExpression=_MARKED)
 
     async def track(self, experiment: Experiment, who: Who, told: Conversion, *, now: datetime) -> Tracked:
-        """Record an event of an exposed user.
+        """Record an event of an exposed user; a tester's is not even recorded.
 
         Raises `InvalidInput` for a metric that takes no conversions or a time to come, `Conflict` for a user who has
         not met a variant before.
         """
         check(experiment, told, now=now)
+        if forced := experiment.forced.get(str(who.user_id)):
+            return Tracked(forced, told.value, uncounted="forced", recorded=False)
         user = await self._assignments.record(experiment.experiment_id, who)
         exposed_at = user.get("exposed_at") if user else None
         if user is None or exposed_at is None or told.occurred_at < exposed_at - AHEAD:

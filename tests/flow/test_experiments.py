@@ -117,9 +117,30 @@ async def test_a_tester_is_not_counted(server: Served) -> None:
     assert answer.json()["forced"] == {"7": "calm"}
     assert (await variant_of(server.client, experiment_id, 7))["reason"] == "forced"
     await spoke(server.client, 7)
+    tracked = (await converted(server.client, experiment_id, 7)).json()
+    assert [tracked[key] for key in ("variant_name", "tracked", "counted", "reason")] == [
+        "calm",
+        False,
+        False,
+        "forced",
+    ]
     assert (await get(server.client, f"/experiments/{experiment_id}"))["results"]["users"] == 0
     await server.client.delete(f"/experiments/{experiment_id}/forced/7")
     assert (await variant_of(server.client, experiment_id, 7))["reason"] == "assigned"
+
+
+async def test_who_becomes_a_tester_is_not_counted_from_then_on(server: Served) -> None:
+    experiment_id = await begun(server.client)
+    user_id = await user_on(server.client, experiment_id, "calm")
+    await variant_of(server.client, experiment_id, user_id)
+    await server.client.put(f"/experiments/{experiment_id}/forced/{user_id}", json={"variant_name": "control"})
+    tracked = (await converted(server.client, experiment_id, user_id, event_id="e1")).json()
+    await server.client.delete(f"/experiments/{experiment_id}/forced/{user_id}")
+    again = (await converted(server.client, experiment_id, user_id, event_id="e2")).json()
+    calm = of_variant(await get(server.client, f"/experiments/{experiment_id}"), "calm")
+    assert (tracked["variant_name"], tracked["counted"]) == ("control", False)
+    assert (again["variant_name"], again["counted"]) == ("calm", True)
+    assert calm["metrics"]["conversion"]["total"] == 1
 
 
 async def test_a_guardrail_that_is_clearly_worse_stops_the_experiment(server: Served) -> None:
