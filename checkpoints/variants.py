@@ -36,10 +36,13 @@ class Variants:
         self._clock = clock
 
     async def freeze(self, who: Who) -> dict[str, JSON]:
-        """Return a run's variants; of two experiments that vary the same, a user is in the one that started first."""
+        """Return a run's variants; of two experiments that vary the same, a user is in the one that started first.
+
+        One in which the user is a tester comes before the others: these then neither assign nor count the user's run.
+        """
         given: list[Given] = []
         taken: set[str] = set()
-        for experiment in self._experiments.live:
+        for experiment in sorted(self._experiments.live, key=lambda each: not each.is_tester(who.user_id)):
             if experiment.varies & taken:
                 continue
             placed = await self.place(experiment, who)

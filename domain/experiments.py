@@ -201,6 +201,10 @@ class Experiment(Design):
         """The weights in force."""
         return self.phases[-1]
 
+    def is_tester(self, user_id: int) -> bool:
+        """Return whether somebody has put the user on a variant."""
+        return str(user_id) in self.forced
+
     def was_killed(self, at: datetime) -> bool:
         """Return whether nobody had a variant at a time, because it was killed."""
         if self.killed and not self.kills:

@@ -14,6 +14,7 @@ from domain.assignment import Who
 from domain.errors import Conflict, NotFound, Outdated
 from domain.experiments import Conclusion, Condition, Namespace
 from domain.lifecycle import stopped
+from domain.variants import given_of
 from tests.documents import OPENERS, Opener
 from tests.experimenting import design, variant
 from tests.records import after
@@ -224,3 +225,16 @@ async def test_a_run_is_in_one_of_two_experiments_that_vary_the_same(database: D
     assert [each["experiment_id"] for each in given if isinstance(each, dict)] == [first, third]
     assert first in warnings[0]
     assert "varies temperature too" in warnings[0]
+
+
+async def test_a_tester_gets_the_variant_also_beside_an_experiment_that_started_before(database: Database) -> None:
+    trials = await process(database)
+    first = await begun(trials)
+    hot = (variant("cold", control=True, temperature=0.1), variant("hot", temperature=1.5))
+    second = await begun(trials, variants=hot)
+    await trials.force(second, 1, "hot")
+    tester, other = await trials.variants.freeze(Who("ann", 1)), await trials.variants.freeze(Who("ann", 2))
+    given = [given_of(each)[0] for each in (tester, other)]
+    assert [(each.experiment_id, each.counted) for each in given] == [(second, False), (first, True)]
+    assert (len(given_of(tester)), tester["config"]) == (1, {"temperature": 1.5})
+    assert await trials.assignments.find(first, Who("ann", 1)) is None
