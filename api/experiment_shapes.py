@@ -31,6 +31,8 @@ EXAMPLE: dict[str, Any] = {
     ],
 }
 
+PAIR = r"[A-Za-z][A-Za-z0-9_-]{0,63}=[^=,]*"
+
 type ExperimentId = Annotated[str, Path(description="The `experiment_id` of an answer")]
 type UserId = Annotated[int, Path(ge=0, le=2**53 - 1, description="The user, as in a message")]
 type IfMatch = Annotated[
@@ -133,9 +135,9 @@ class VariantIn(Given):
     expose: bool = Field(True, description="false only looks: the user has not met the variant")
     attributes: str | None = Field(
         None,
-        pattern=r"^[A-Za-z][A-Za-z0-9_]*=[^=,]*(,[A-Za-z][A-Za-z0-9_]*=[^=,]*)*$",
+        pattern=rf"^{PAIR}(,{PAIR})*$",
         max_length=2_000,
-        description="What targeting may ask for, such as `country=DE,age=42`",
+        description="What targeting may ask for, such as `country=DE,age=42,beta=true`; `42` fits 42 and the text `42`",
     )
 
 

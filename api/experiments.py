@@ -33,9 +33,9 @@ from api.experiment_shapes import (
     VariantIn,
 )
 from checkpoints.conversions import Conversion
-from domain.assignment import Who
+from domain.assignment import Untyped, Who
 from domain.errors import Forbidden, VersionNeeded
-from domain.experiments import Experiment, Scalar
+from domain.experiments import Experiment
 from domain.principals import Principal
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -258,14 +258,6 @@ def owner_of(given: str | None, principal: Principal) -> str:
     return given or principal.name
 
 
-def _attributes(text: str | None) -> dict[str, Scalar]:
+def _attributes(text: str | None) -> dict[str, Untyped]:
     pairs = [each.partition("=") for each in text.split(",")] if text else []
-    return {name: _scalar(value) for name, _, value in pairs}
-
-
-def _scalar(text: str) -> Scalar:
-    """Return a number for what reads like one, and every other text as it is."""
-    digits = text.removeprefix("-").replace(".", "", 1)
-    if not (digits.isascii() and digits.isdecimal()):
-        return text
-    return float(text) if "." in text else int(text)
+    return {name: Untyped(value) for name, _, value in pairs}

@@ -4,6 +4,8 @@ The source is "Build Your Own SDK" of GrowthBook's documentation (hash versions 
 hash works on UTF-16 code units, as the reference does in JavaScript.
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -14,6 +16,9 @@ type Reason = Literal[
     "assigned", "forced", "not_running", "killed", "holdout", "other_namespace", "not_targeted", "user_percentage"
 ]
 
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
+"""What JSON calls a number; `007` is none."""
+
 _OFFSET: Final = 0x811C9DC5
 _PRIME: Final = 0x01000193
 _MASK: Final = 0xFFFFFFFF
@@ -22,12 +27,25 @@ HOLDOUT_SEED: Final = "__holdout"
 """One seed for all experiments, so that the same people are held out of each of them."""
 
 
+class Untyped(str):
+    """A value that came as text where nobody can say whether a number or a word is meant, as in a query string."""
+
+    __slots__ = ()
+
+    def readings(self) -> tuple[Scalar, ...]:
+        """Return everything it may mean: the text, and the number or truth value that JSON takes it for."""
+        if self in ("true", "false"):
+            return (str(self), self == "true")
+        return (str(self), json.loads(self)) if _NUMBER.fullmatch(self) else (str(self),)
+
+
 class Who(NamedTuple):
     """A user as experiments know it.
 
     Args:
         owner: The principal in whose name the user writes.
-        attributes: What targeting may ask for; `user_id` and `owner` are always among them.
+        attributes: What targeting may ask for; `user_id` and `owner` are always among them. `Untyped` texts fit all
+            that they may mean.
     """
 
     owner: str
@@ -146,9 +164,17 @@ def holds(condition: Condition, who: Who) -> bool:
     known = who.attribute(condition.attribute)
     if known is None:
         return condition.operator == "not_in"
+    readings = known.readings() if isinstance(known, Untyped) else (known,)
     if condition.operator in ("in", "not_in"):
-        return (known in condition.values) == (condition.operator == "in")
-    return any(_exceeds(known, each) == (condition.operator == "at_least") for each in condition.values)
+        found = any(_same(each, value) for each in readings for value in condition.values)
+        return found == (condition.operator == "in")
+    wanted = condition.operator == "at_least"
+    return any(_exceeds(each, value) == wanted for each in readings for value in condition.values)
+
+
+def _same(known: Scalar, value: Scalar) -> bool:
+    """Return whether two values are the same; to Python `True` is 1."""
+    return isinstance(known, bool) == isinstance(value, bool) and known == value
 
 
 def _exceeds(known: Scalar, limit: Scalar) -> bool | None:

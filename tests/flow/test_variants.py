@@ -1,5 +1,6 @@
 """Variants really reach the model, the tools and the planner, and stay with a run for as long as it takes."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,22 @@ async def test_targeting_asks_for_what_the_message_says_of_the_user(modelled: Se
         body = {"user_id": 1, "session_id": country, "message": "hello you", "attributes": {"country": country}}
         assert (await modelled.client.post("/orchestrate", json=body)).status_code == 200
         assert (model.requests[-1]["model"] == MODEL) is own
+
+
+@pytest.mark.parametrize(
+    ("values", "told"), [([True], True), (["01234"], "01234"), (["3"], "3"), ([3], 3), (["a.b"], "a.b")]
+)
+async def test_who_is_asked_for_has_the_variant_that_their_message_gets(
+    modelled: Served, model: OllamaServer, values: list[Any], told: Any
+) -> None:
+    targeting = [{"attribute": "plan-type", "operator": "in", "values": values}]
+    experiment_id = await begun(modelled.client, variants=VARIANTS, targeting=targeting)
+    text = json.dumps(told).strip('"')
+    placed = await variant_of(modelled.client, experiment_id, 1, attributes=f"country=DE,plan-type={text}")
+    body = {"user_id": 2, "session_id": "s", "message": "hello you", "attributes": {"plan-type": told}}
+    assert (await modelled.client.post("/orchestrate", json=body)).status_code == 200
+    assert placed["assigned"] is True
+    assert model.requests[-1]["model"] in (FIRST, SECOND)
 
 
 async def test_a_variant_says_how_much_is_retrieved_and_misses_are_counted(

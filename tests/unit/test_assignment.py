@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.assignment import (
+    Untyped,
     Who,
     bucket_ranges,
     chosen,
@@ -19,7 +20,7 @@ from domain.assignment import (
     in_namespace,
     place,
 )
-from domain.experiments import Condition, Experiment, Namespace
+from domain.experiments import Condition, Experiment, Namespace, Scalar
 from domain.lifecycle import forcing, killed, paused, rephased
 from tests.experimenting import draft, running, variant
 from tests.records import NOON
@@ -175,3 +176,37 @@ def test_the_hash_is_a_place_between_zero_and_one_whatever_it_is_given(unit: str
     found = hashed(unit, seed=seed)
     assert found is not None
     assert 0 <= found < 1
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "told", "fits"),
+    [
+        ("in", (True,), "true", True),
+        ("in", (False,), "true", False),
+        ("in", (1,), "true", False),
+        ("in", ("true",), "true", True),
+        ("in", ("01234",), "01234", True),
+        ("in", (1234,), "01234", False),
+        ("in", ("3",), "3", True),
+        ("in", (3,), "3", True),
+        ("in", (3.5,), "3.5", True),
+        ("not_in", ("3",), "3", False),
+        ("not_in", ("4",), "3", True),
+        ("at_least", (18,), "42", True),
+        ("at_least", (18,), "-42", False),
+        ("below", (18,), "4e0", True),
+        ("below", (18,), "007", False),
+        ("at_least", (18,), "many", False),
+        ("at_least", (18,), "", False),
+    ],
+)
+def test_what_comes_as_text_fits_whatever_it_may_mean(
+    operator: str, values: tuple[Scalar, ...], told: str, fits: bool
+) -> None:
+    condition = Condition.model_validate({"attribute": "x", "operator": operator, "values": values})
+    assert holds(condition, Who("ann", 1, {"x": Untyped(told)})) is fits
+
+
+def test_a_truth_value_is_no_number() -> None:
+    condition = Condition(attribute="x", operator="in", values=(1,))
+    assert [holds(condition, Who("ann", 1, {"x": each})) for each in (True, 1, 1.0)] == [False, True, True]
