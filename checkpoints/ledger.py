@@ -5,7 +5,8 @@ its entries over: a process that was stopped longer than its lease finds its tok
 change is one compare-and-set, and says so where a driver repeated it and was told that it came too late.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -76,15 +77,25 @@ class Ledger:
         """Raise `StoreUnavailable` where the run's lease is over; asked right before anything is sent."""
         writing_lease()
 
-    async def put_off(self, hold: Hold, reason: str, *, in_doubt: bool = False) -> None:
-        """Write that an action waits for its service: nothing was sent under a hold, or, in doubt, it may have been."""
+    async def put_off(self, hold: Hold, reason: str, *, in_doubt: bool = False, by_breaker: bool = False) -> None:
+        """Write that an action waits for its service: nothing was sent under a hold, or, in doubt, it may have been.
+
+        Args:
+            by_breaker: Whether an open breaker kept it back; that is remembered, whatever comes of the action.
+        """
         ours = {"_id": hold.entry_id, "state": "intent", "holder": hold.holder}
-        waits = {"state": "waiting", "reason": reason, "in_doubt": in_doubt or hold.in_doubt}
+        waits: dict[str, Any] = {"state": "waiting", "reason": reason, "in_doubt": in_doubt or hold.in_doubt}
+        waits |= {"kept_back": True} if by_breaker else {}
         if in_doubt:
             changes: dict[str, Any] = {"$set": {**waits, "unaudited": "action.sent"}}
         else:
             changes = {"$set": waits, **not_sent(hold)}
         await self._entries.update_one(ours, changes)
+
+    async def kept_back(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many actions of each run an open breaker kept back for a while; runs without any are left out."""
+        found = self._entries.find({"run_id": {"$in": list(run_ids)}, "kept_back": True}, ["run_id"])
+        return dict(Counter([each["run_id"] for each in await found.to_list()]))
 
     async def finish(
         self, hold: Hold, result: Result, *, evidence: Evidence = "answer", unsent: bool = False, at: datetime

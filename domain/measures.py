@@ -31,7 +31,10 @@ def outcome(run: Run, status: RunStatus, values: Mapping[str, Any], reply: Mappi
 
 
 def run_measures(values: Mapping[str, Any], reply: Mapping[str, Any], status: RunStatus) -> Measures:
-    """Return what one ended run says by itself."""
+    """Return what one ended run says by itself.
+
+    Of `breaker_refusals` these are the calls that failed by it; those that only waited are in the ledger.
+    """
     results = list((values.get("results") or {}).values())
     failures = [each for each in results if each["outcome"] in ("failed", "unknown")]
     notices = reply.get("degraded", [])

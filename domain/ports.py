@@ -132,7 +132,7 @@ class Ledger(Protocol):
         """Raise `StoreUnavailable` where somebody else may be at the action by now."""
         ...
 
-    async def put_off(self, hold: Hold, reason: str, *, in_doubt: bool = ...) -> None:
+    async def put_off(self, hold: Hold, reason: str, *, in_doubt: bool = ..., by_breaker: bool = ...) -> None:
         """Write that the action waits: nothing was sent, or, in doubt, nobody knows yet what came of it."""
         ...
 

@@ -213,7 +213,8 @@ class Sender:
         return await self._finish(hold, unknown, "none")
 
     async def _put_off(self, hold: Hold, error: ServiceUnavailable, *, in_doubt: bool = False) -> Postponed:
-        await self.ledger.put_off(hold, error.detail, in_doubt=in_doubt)
+        kept_back = isinstance(error, CircuitOpen) and not in_doubt and not hold.in_doubt
+        await self.ledger.put_off(hold, error.detail, in_doubt=in_doubt, by_breaker=kept_back)
         asked = error.retry_after if isinstance(error, CircuitOpen) else None
         return Postponed(min(asked or LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS), error.detail)
 

@@ -18,6 +18,7 @@ from domain.ledger import Order
 from tests.asking import REFUND, decide, ended, paused, resume
 from tests.downstream_document import services_file
 from tests.downstream_simulator import Downstream, downstream_simulator
+from tests.experimenting import begun, get
 from tests.running import Served, served, settings_for
 from tools.toolbox import Toolbox
 
@@ -82,6 +83,19 @@ async def test_an_approved_action_waits_for_an_open_circuit_and_is_sent_by_the_p
     assert [each["reason"] for each in listed] == [answer["actions"][0]["result"]]
     assert (action["status"], len(shop.events(realm, "arrived"))) == ("executed", 1)
     assert '"outcome":"waiting"' in events
+
+
+async def test_an_action_that_a_breaker_kept_back_is_counted_for_the_experiment(
+    shop: Downstream, realm: str, tmp_path: Path
+) -> None:
+    async with shopping(tmp_path, shop.url(realm, "neither")) as server:
+        experiment_id = await begun(server.client)
+        run_id, _, _ = await waiting(server.client, seconds=1)
+        action = await ended(server.client, run_id)
+        results = (await get(server.client, f"/experiments/{experiment_id}"))["results"]
+    refusals = [each["metrics"].get("breaker_refusals") for each in results["variants"]]
+    assert action["status"] == "executed"
+    assert [(each["events"], each["total"]) for each in refusals if each] == [(1, 1)]
 
 
 async def test_a_waiting_action_can_be_cancelled(shop: Downstream, realm: str, tmp_path: Path) -> None:
