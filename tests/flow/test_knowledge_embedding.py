@@ -59,6 +59,17 @@ async def test_a_model_that_is_gone_leaves_the_words_and_a_reindex_brings_the_me
         assert sorted(await near(server, "how much money is reserved?")) == ["Deposit", "Returns"]
 
 
+async def test_a_model_server_that_is_gone_is_not_called_a_missing_model(tmp_path: Path, demo: DemoServices) -> None:
+    async with (
+        ollama_server(models=MODELS) as ollama,
+        served(settings_for(tmp_path / "data", demo, ollama_url=ollama.url)) as server,
+    ):
+        await add(server.client, RETURNS)
+    async with served(settings_for(tmp_path / "data", demo, ollama_url="http://127.0.0.1:9")) as server:
+        answer = (await server.client.post("/rag/search", json={"query": "goods"})).json()
+    assert [notice["reason"] for notice in answer["degraded"]] == ["The model server gives no embeddings."]
+
+
 async def test_while_everything_is_embedded_anew_the_old_vectors_answer(tmp_path: Path, demo: DemoServices) -> None:
     async with served(settings_for(tmp_path / "data", demo)) as server:
         await add(server.client, RETURNS, title="Returns")

@@ -62,29 +62,32 @@ class OllamaEmbeddings:
         self._client = client
         self._clock = clock
         self._asking = asyncio.Lock()
-        self._known: dict[str, tuple[float, OllamaEmbedding | None]] = {}
+        self._known: dict[str, tuple[float, OllamaEmbedding | str]] = {}
 
     async def get(self, model: str) -> OllamaEmbedding:
         """Return a model; raises `ModelUnavailable` where the server does not answer or does not hold it."""
         async with self._asking:
-            until, embedding = self._known.get(model, (0.0, None))
+            until, found = self._known.get(model, (0.0, ""))
             if self._clock() >= until:
-                embedding = await self._found(model)
-                self._known[model] = (self._clock() + KNOWN_SECONDS, embedding)
-        if embedding is None:
-            raise ModelUnavailable(f"The embedding model {model} is not there; run: ollama pull {model}")
-        return embedding
+                found = await self._found(model)
+                self._known[model] = (self._clock() + KNOWN_SECONDS, found)
+        if isinstance(found, str):
+            raise ModelUnavailable(found)
+        return found
 
-    async def _found(self, model: str) -> OllamaEmbedding | None:
+    async def _found(self, model: str) -> OllamaEmbedding | str:
+        """Return a model, or why it cannot be used."""
         try:
             listed = await _answered(self._client.get("/api/tags"))
             digests = {each["name"]: str(each.get("digest", "")) for each in listed["models"]}
             name = model if ":" in model else f"{model}:latest"
             if name not in digests:
-                return None
+                return f"The embedding model {model} is not there; run: ollama pull {model}"
             (vector,) = await embedded(self._client, model, ["dimension"])
-        except (LookupError, TypeError, AttributeError, ModelUnavailable):
-            return None
+        except ModelUnavailable as error:
+            return error.detail
+        except (LookupError, TypeError, AttributeError):
+            return "The model server's list of models cannot be read."
         version = f"{digests[name][:12]}/1"
         return OllamaEmbedding(self._client, Fingerprint(model=model, dimension=len(vector), version=version))
 
