@@ -99,7 +99,10 @@ class JobOut(BaseModel):
 
 
 class DocumentOut(BaseModel):
-    """A document. `version` is what is searched now, 0 before there is any; `digest` is its content's sha256."""
+    """A document. `version` is what is searched now, 0 before there is any; `digest` is its content's sha256.
+
+    `error` says why what was sent last could not be taken; a document that is `ready` is searched as it was before.
+    """
 
     document_id: str
     owner: str

@@ -108,10 +108,14 @@ class Documents:
         )
 
     async def set_state(self, document_id: str, state: DocumentState, *, error: str = "") -> None:
-        """Say how a document stands; one that has a version to be searched stays `ready`."""
+        """Say how a document stands; one that has a version to be searched stays `ready`, and has the error alone."""
         await self._documents.update_one(
             {"_id": document_id, "version": 0, "deleted": False}, {"$set": {"state": state, "error": error}}
         )
+        if state != "indexing":
+            await self._documents.update_one(
+                {"_id": document_id, "version": {"$gt": 0}, "deleted": False}, {"$set": {"error": error}}
+            )
 
     async def embedded(self, document: Document, family_name: str) -> None:
         """Note that a family holds the vectors of a document's version, if it still is the current one."""

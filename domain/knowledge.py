@@ -73,6 +73,7 @@ class Document(Frozen):
         version: The version that is searched; 0 before there is one.
         last_version: The newest version anybody has begun to write.
         chunks: Pieces of the current version.
+        error: Why what was sent last could not be taken; the current version is searched all the same.
         families: Names of the families that hold the current version's vectors.
         written_by: Who put the current version there.
         job_id: The job that did; empty for a version of before this was noted.

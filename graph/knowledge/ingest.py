@@ -56,6 +56,7 @@ class Ingest:
         content = given.content or b""
         digest = hashlib.sha256(content).hexdigest()
         if is_same(document, given, digest):
+            await self.documents.set_state(document.document_id, "ready")
             return {"unchanged": True}
         told = await read(content, content_type=given.content_type, name=given.source or given.url)
         title = given.title or told.title or title_of(told.text) or document.title

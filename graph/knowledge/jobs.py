@@ -66,7 +66,7 @@ class Jobs:
             # Jobs are looked for first: what is under way now is either among them, or in the document.
             under_way = await self.ingest.ingests.is_under_way(document_id_of(given, digest))
             document = await self._target(given, digest)
-            if given.content is not None and not under_way and is_same(document, given, digest):
+            if given.content is not None and not (under_way or document.error) and is_same(document, given, digest):
                 return await self.ingest.ingests.add(self._job(document.document_id, given.owner, unchanged=True))
             job = await self.ingest.ingests.add(self._job(document.document_id, given.owner), given)
         self._set_going(job)
