@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from api import knowledge_shapes as shapes
 from api.access import Caller, Opened
 from api.document import refusals
+from api.problems import problem
 from boot.container import Container
 from boot.knowledge import Knowledge
 from domain.errors import InvalidInput, NotFound
@@ -19,6 +20,9 @@ from domain.knowledge import Document, Given, Job
 from graph.knowledge.retrieval import Hit
 
 router = APIRouter(prefix="/rag", tags=["knowledge"])
+
+SHARED = {"true": True, "false": False}
+"""What a form says for yes and no; anything else is refused like in JSON."""
 
 FIELDS = ("title", "source", "document_id", "metadata", "shared")
 BODY = {
@@ -70,6 +74,9 @@ async def add_document(
     _allow(told.metadata, container)
     if told.text is not None and not told.text.strip():
         raise InvalidInput("The text is blank.")
+    most = container.settings.max_document_bytes
+    if given.content is not None and len(given.content) > most:
+        return problem(413, "content-too-large", f"A document may have {most} bytes.")
     job = await knowledge.jobs.submit(given.model_copy(update={"owner": principal.name}))
     return JSONResponse(_job(job), 202)
 
@@ -167,7 +174,8 @@ async def _uploaded(request: Request) -> tuple[shapes.DocumentIn, Given]:
         fields: dict[str, Any] = {name: form[name] for name in FIELDS if form.get(name)}
         content, named = await file.read(), file.filename or ""
         kind = file.content_type or ""
-    fields["shared"] = fields.get("shared") == "true"
+    shared = str(fields.get("shared", "false")).lower()
+    fields["shared"] = SHARED.get(shared, shared)
     fields["metadata"] = _object(fields.get("metadata", "{}"))
     fields.setdefault("source", named[:1_000])
     told = _checked(json.dumps({**fields, "text": "in the file"}).encode())

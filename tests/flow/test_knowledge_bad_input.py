@@ -1,13 +1,15 @@
 """What cannot be read is refused or visibly failed, whatever it is, and the server goes on."""
 
 import io
+from pathlib import Path
 
 import pytest
 from pypdf import PdfWriter
 
 from tests.asking import ask
 from tests.knowing import RETURNS, add, ended, pieces, search, stats, upload
-from tests.running import Served
+from tests.running import Served, served, settings_for
+from tests.services import DemoServices
 
 
 def pdf(*, password: str = "", pages: int = 1) -> bytes:
@@ -177,6 +179,34 @@ async def test_what_is_too_large_empty_or_no_form_is_refused(server: Served) -> 
     assert large.status_code == 413
     assert {answer.status_code for answer in refused} <= {400, 413, 422}
     assert all(answer.headers["content-type"] == "application/problem+json" for answer in [large, *refused])
+
+
+@pytest.mark.parametrize(("said", "status"), [("true", 202), ("True", 202), ("FALSE", 202), ("maybe", 422), ("1", 422)])
+async def test_a_form_says_true_or_false_and_nothing_else(server: Served, said: str, status: int) -> None:
+    files = {"file": ("x.txt", b"goods")}
+    answer = await server.client.post("/rag/documents", files=files, data={"shared": said})
+    assert answer.status_code == status
+    if status == 202:
+        record = (await server.client.get(f"/rag/documents/{answer.json()['document_id']}")).json()
+        assert record["shared"] is (said.lower() == "true")
+
+
+async def test_the_largest_document_is_the_largest(tmp_path: Path, demo: DemoServices) -> None:
+    async with served(settings_for(tmp_path / "data", demo, max_document_bytes=2_000)) as server:
+        for size, status in ((2_000, 202), (2_001, 413)):
+            file = await server.client.post("/rag/documents", files={"file": ("x.txt", b"x" * size)})
+            text = await server.client.post("/rag/documents", json={"text": "y" * size})
+            assert [file.status_code, text.status_code] == [status, status]
+
+
+async def test_a_version_that_failed_is_said_beside_the_one_that_is_searched(server: Served) -> None:
+    seen = []
+    for content in (RETURNS.encode(), b"%PDF-1.7 nothing", RETURNS.encode()):
+        job = await upload(server.client, "returns.pdf" if content[:1] == b"%" else "x", content, document_id="r")
+        record = (await server.client.get("/rag/documents/r")).json()
+        seen.append((job["state"], record["state"], record["error"][:17]))
+    assert seen == [("done", "ready", ""), ("failed", "ready", "The PDF is broken"), ("done", "ready", "")]
+    assert (await stats(server.client))["documents"] == 1
 
 
 async def test_other_routes_take_no_larger_bodies_than_before(server: Served) -> None:
