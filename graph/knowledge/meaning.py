@@ -89,7 +89,8 @@ class Meaning:
             self._note(error)
             self._unanswered = scopes
             raise
-        self.trouble, self._unanswered = None, ()
+        if set(self._unanswered) <= set(scopes):
+            self.trouble, self._unanswered = None, ()
         return near, embedding.floor
 
     async def look_again(self) -> None:
