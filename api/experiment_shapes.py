@@ -8,12 +8,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.shapes import Given, Id, Limit, Text
 from domain.experiments import (
+    Condition,
     Design,
     Experiment,
+    Listed,
     Namespace,
     Percentage,
     Status,
-    Variant,
     VariantConfig,
     VariantName,
 )
@@ -64,10 +65,14 @@ class ExperimentPatchIn(Given):
     metrics: tuple[Declared, ...] = Field((), max_length=20)
     guardrails: tuple[MetricName, ...] = Field((), max_length=20)
     minimum_sample: int = Field(100, ge=10, le=10_000_000)
+    minimum_effect: float = Field(0.1, gt=0, le=10, allow_inf_nan=False)
+    conversion_window_days: float = Field(30, gt=0, le=3_650, allow_inf_nan=False)
     user_percentage: Percentage = 100
     holdout_percentage: Percentage = 0
+    seed: str = Field("", max_length=128)
     namespace: Namespace | None = None
-    variants: tuple[Variant, ...] = Field((), max_length=10)
+    targeting: tuple[Condition, ...] = Field((), max_length=20)
+    variants: Listed = ()
 
     def changes(self) -> dict[str, Any]:
         """Return what was really given."""

@@ -122,6 +122,10 @@ def _listed(given: object) -> object:
     return given
 
 
+type Listed = Annotated[tuple[Variant, ...], BeforeValidator(_listed), Field(min_length=2, max_length=MOST_VARIANTS)]
+"""The variants of a design, the control among them."""
+
+
 class Design(Frozen):
     """What an experiment is to find out, and how."""
 
@@ -147,7 +151,7 @@ class Design(Frozen):
     seed: str = Field("", max_length=128, description="Of the hash; its own id unless given")
     namespace: Namespace | None = None
     targeting: tuple[Condition, ...] = Field((), max_length=20, description="All of them must hold")
-    variants: Annotated[tuple[Variant, ...], BeforeValidator(_listed)] = Field(min_length=2, max_length=MOST_VARIANTS)
+    variants: Listed
 
     def check(self) -> None:
         """Return if the design makes sense; raises `InvalidInput` that says what does not."""

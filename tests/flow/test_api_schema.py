@@ -43,6 +43,22 @@ RUN: dict[str, Any] = {
             {"include-name": name, "checks": {"unsupported_method": {"enabled": False}}}
             for name in ("GET /experiments/health", "POST /approvals/request", "POST /approvals/bulk-decide")
         ),
+        *(  # whether the version named is the present one is more than a schema can tell
+            {
+                "include-name": name,
+                "checks": {
+                    "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "412", "5xx"]}
+                },
+            }
+            for name in (
+                "DELETE /experiments/{experiment_id}",
+                "POST /experiments/{experiment_id}/start",
+                "POST /experiments/{experiment_id}/pause",
+                "POST /experiments/{experiment_id}/resume",
+                "POST /experiments/{experiment_id}/kill",
+                "DELETE /experiments/{experiment_id}/forced/{user_id}",
+            )
+        ),
         *(  # rules between members: weights that sum to 100, either a group or a person
             {"include-name": name, "checks": {"positive_data_acceptance": {"enabled": False}}}
             for name in (

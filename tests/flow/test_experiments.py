@@ -12,15 +12,38 @@ from typing import Any
 
 import pytest
 
+from api.experiment_shapes import ExperimentPatchIn
 from domain.assignment import Who
+from domain.experiments import Design
 from tests.asking import decide, paused, resume
-from tests.experimenting import begun, body, converted, get, observed, of_variant, spoke, user_on, variant_of
+from tests.experimenting import begun, body, converted, created, get, observed, of_variant, spoke, user_on, variant_of
 from tests.networked import store_servers
 from tests.ollama_server import ollama_server, say
 from tests.running import Served, served, settings_for
 from tests.services import DemoServices
 
 type Json = dict[str, Any]
+
+
+async def test_everything_of_a_draft_can_be_changed(server: Served) -> None:
+    experiment_id = await created(server.client)
+    variants = [{**each, "traffic_percentage": share} for each, share in zip(body()["variants"], (20, 80), strict=True)]
+    changes: dict[str, Any] = {
+        "name": "other", "description": "d", "hypothesis": "h", "metric": "spend", "guardrails": ["tokens"],
+        "metrics": [{"name": "spend", "kind": "mean", "better": "lower"}], "minimum_sample": 50, "minimum_effect": 0.5,
+        "conversion_window_days": 2, "user_percentage": 5, "holdout_percentage": 3, "seed": "s",
+        "namespace": {"name": "chat", "start": 0, "end": 0.5},
+        "targeting": [{"attribute": "country", "operator": "in", "values": ["DE"]}], "variants": variants,
+    }  # fmt: skip
+    path, first = f"/experiments/{experiment_id}", {"If-Match": '"1"'}
+    edited = await server.client.patch(path, json=changes, headers=first)
+    shown = edited.json()
+    del shown["variants"][0]["config"], shown["variants"][1]["config"]
+    assert changes.keys() == Design.model_fields.keys() == ExperimentPatchIn.model_fields.keys()
+    assert edited.status_code == 200
+    for each in variants:
+        del each["config"]
+    assert {name: shown[name] for name in changes} == changes
 
 
 @pytest.fixture(params=["embedded", "networked"])

@@ -33,6 +33,13 @@ async def test_a_bad_design_is_refused_with_the_reason(server: Served, what: str
     assert (await get(server.client, "/experiments"))["experiments"] == []
 
 
+async def test_an_edit_tells_how_variants_are_written_too(server: Served) -> None:
+    path = f"/experiments/{await created(server.client)}"
+    for variants, told in (({"control": {}}, "`variants` is a list"), (body()["variants"][:1], "at least 2")):
+        answer = await server.client.patch(path, json={"variants": variants}, headers={"If-Match": '"1"'})
+        assert (answer.status_code, told in answer.json()["detail"]) == (422, True)
+
+
 async def test_what_cannot_be_done_is_refused_and_changes_nothing(server: Served) -> None:
     client = server.client
     experiment_id = await begun(client)
