@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from api.access import Caller, Opened, Viewer
 from api.document import refusals
 from api.experiment_shapes import ExperimentId, ExportIn
-from api.plots import bands, split
+from api.plots import ROW, bands, levels, split
 from api.reference import PAGES, hashed
 from domain.comparing import history
 from domain.experiments import Experiment
@@ -53,6 +53,7 @@ async def export_experiment(
 
 def page(experiment: Experiment, found: Json, days: Days) -> str:
     """Return the report; everything that varies is escaped."""
+    shown = levels(found["variants"])
     users = {each["name"]: each["users"] for each in found["variants"]}
     return str(
         _template().render(
@@ -61,6 +62,8 @@ def page(experiment: Experiment, found: Json, days: Days) -> str:
             style=_style(),
             bands=bands(history(experiment, days)),
             split=split(users, found["sample_ratio"]["expected_users"]),
+            levels=shown,
+            height=ROW * sum(1 + len(each.bars) for each in shown) + 8,
             rows=list(_table(found)),
         )
     )
@@ -117,7 +120,7 @@ def _csv(rows: Sequence[Json]) -> str:
 def _template() -> Any:
     from jinja2 import Environment, StrictUndefined  # not needed to start
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string((PAGES / "report.html").read_text(encoding="utf-8"))
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from domain.comparing import Day
 
@@ -10,6 +11,7 @@ type Across = Callable[[str], float]
 type Down = Callable[[float], float]
 
 WIDTH, HEIGHT, MARGIN = 640.0, 220.0, 48.0
+ROW = 26.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class Bar:
     text: str
 
 
+@dataclass(frozen=True)
+class Levels:
+    """One metric's value in each variant, as bars on a scale of its own."""
+
+    name: str
+    top: float
+    bars: list[Bar]
+
+
 def bands(history: Sequence[Day]) -> Bands | None:
     """Return the intervals over time; None while there is none."""
     known = [each for each in history if math.isfinite(each.found.low) and math.isfinite(each.found.high)]
@@ -95,13 +106,39 @@ def split(users: Mapping[str, int], expected: Mapping[str, float]) -> list[Bar]:
     return [
         Bar(
             name,
-            top=round(26.0 * place + 4, 1),
+            top=round(ROW * place + 4, 1),
             width=round(count / whole * (WIDTH - 200), 1),
             planned=round(expected[name] / planned * (WIDTH - 200), 1) if planned else None,
             text=f"{count:,} users, {count / whole:.1%}",
         )
         for place, (name, count) in enumerate(users.items())
     ]
+
+
+def levels(variants: Sequence[Mapping[str, Any]]) -> list[Levels]:
+    """Return every metric's values, one metric below the other.
+
+    Args:
+        variants: As the results have them: a `name`, and `metrics` with a `value` and `users` each.
+    """
+    found: list[Levels] = []
+    row = 0
+    for name in dict.fromkeys(name for each in variants for name in each["metrics"]):
+        values = {each["name"]: each["metrics"][name] for each in variants if name in each["metrics"]}
+        most = max(figures["value"] for figures in values.values()) or 1
+        bars = [
+            Bar(
+                variant,
+                top=round(ROW * (row + 1 + place) + 4, 1),
+                width=round(max(figures["value"], 0) / most * (WIDTH - 200), 1),
+                planned=None,
+                text=f"{figures['value']:.4g}",
+            )
+            for place, (variant, figures) in enumerate(values.items())
+        ]
+        found.append(Levels(name, top=round(ROW * row + 4, 1), bars=bars))
+        row += len(bars) + 1
+    return found
 
 
 def _points(pairs: Sequence[tuple[float, float]]) -> str:

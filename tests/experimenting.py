@@ -105,7 +105,7 @@ async def observed(server: Served, experiment_id: str, *, users: int, **rates: d
     """Let users be exposed and do things at a rate that depends on their variant."""
     assignments = server.container.trials.assignments
     experiment = await server.container.trials.experiments.get(experiment_id)
-    seen = {"control": 0, "calm": 0}
+    seen = {each.name: 0 for each in experiment.variants}
 
     async def one(number: int) -> None:
         who = Who("anonymous", number)

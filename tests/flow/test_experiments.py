@@ -16,7 +16,19 @@ from api.experiment_shapes import ExperimentPatchIn
 from domain.assignment import Who
 from domain.experiments import Design
 from tests.asking import decide, paused, resume
-from tests.experimenting import begun, body, converted, created, get, observed, of_variant, spoke, user_on, variant_of
+from tests.experimenting import (
+    begun,
+    body,
+    converted,
+    created,
+    get,
+    observed,
+    of_variant,
+    spoke,
+    user_on,
+    variant,
+    variant_of,
+)
 from tests.networked import store_servers
 from tests.ollama_server import ollama_server, say
 from tests.running import Served, served, settings_for
@@ -304,11 +316,25 @@ async def test_the_report_shows_itself_and_can_do_nothing_else(server: Served) -
     assert "<script" not in report.text
     assert "&lt;script&gt;" in report.text
     assert "calm is better in conversion" in report.text
-    assert report.text.count("<svg") == 2
+    assert report.text.count("<svg") == 3
+    assert re.search(r"p = \S+\.\s+1,000 exposures", report.text)
     assert 'class="area c1"' in report.text
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy + report.text
     assert not re.search(r"(src|href)=|style=", report.text)
+
+
+async def test_the_report_shows_every_metric_of_many_variants_apart(server: Served) -> None:
+    names = [f"variant{number}" for number in range(9)]
+    variants = [variant("control", 10, control=True), *(variant(name, 10, max_steps=2) for name in names)]
+    experiment_id = await begun(server.client, variants=[each.model_dump(mode="json") for each in variants])
+    await observed(server, experiment_id, users=500, conversion=dict.fromkeys(["control", *names], 0.5))
+    await server.client.post(f"/experiments/{experiment_id}/stop", json={"winner": "control", "reason": "Cheaper."})
+    report = (await server.client.get(f"/experiments/{experiment_id}/report")).text
+    assert len(set(re.findall(r'class="curve (c\d)"', report))) == 9
+    assert re.search(r"<b>control</b>\.\s+Cheaper\.", report)
+    assert re.search(r'class="metric"[^>]*>conversion</text>', report)
+    assert not [each for each in re.findall(r'<(?:rect|text)[^>]* x="([\d.]+)"', report) if float(each) > 620]
 
 
 async def test_the_counters_can_be_taken_away(server: Served) -> None:
