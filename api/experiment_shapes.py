@@ -179,7 +179,9 @@ class ConversionIn(Given):
         None, description="Whose user it is, for operators; your own unless given"
     )
     metric: MetricName | None = Field(None, description="The experiment's own unless given")
-    value: float = Field(1, ge=0, le=1e9, allow_inf_nan=False)
+    value: float = Field(
+        1, ge=0, le=1e9, allow_inf_nan=False, description="Of a proportion, 0 says that it did not happen"
+    )
     event_id: str | None = Field(None, min_length=1, max_length=128)
     occurred_at: AwareDatetime | None = Field(None, description="Now unless given")
 

@@ -25,8 +25,8 @@ def six_of(metric: Metric, sums: Mapping[str, float]) -> Six:
         sums: The user's events (`n`) and the total of their values (`x`).
     """
     n, x = sums.get("n", 0), sums.get("x", 0)
-    if metric.kind == "proportion":  # how often does not matter, only whether
-        n, x = float(n > 0), float(n > 0)
+    if metric.kind == "proportion":  # how often does not matter, only whether; a value of 0 says that it did not happen
+        n, x = float(x > 0), float(x > 0)
     return {"u": float(n > 0), "n": n, "x": x, "nn": n * n, "xx": x * x, "xn": x * n}
 
 

@@ -81,6 +81,17 @@ async def test_what_users_do_is_added_up_as_their_metrics_ask(database: Database
     assert calm.six("latency_ms") == {"u": 1, "n": 3, "x": 300, "nn": 9, "xx": 90_000, "xn": 900}
 
 
+async def test_a_value_of_nothing_is_no_conversion(database: Database) -> None:
+    assignments = await assigned(database, 4)
+    await did(assignments, 0, "c0", conversion=(1, 0), spend=(1, 0))
+    await did(assignments, 2, "c2", conversion=(1, 0))
+    await did(assignments, 2, "c3", conversion=(1, 1))
+    await Counters(database, clock=now).fold(EXPERIMENT)
+    control = (await tallies(database))[1, "control"]
+    assert control.six("conversion")["x"] == 1
+    assert control.six("spend") == {"u": 1, "n": 1, "x": 0, "nn": 1, "xx": 0, "xn": 0}
+
+
 async def test_the_same_observation_twice_counts_once(database: Database) -> None:
     assignments = await assigned(database, 1)
     first = [await did(assignments, 0, "run_1", spend=(1, 5)) for _ in range(2)]
