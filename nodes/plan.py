@@ -46,7 +46,7 @@ async def plan(
     wanted = config_of(state["variants"])
     limit = wanted.max_steps or max_steps
     if state["step"] >= limit:
-        return {"text": _stopped(state, limit)}
+        return {"text": _stopped(state, limit, by_variant=wanted.max_steps is not None)}
 
     told = config.get("configurable", {}).get("__on_token")
 
@@ -170,9 +170,11 @@ def _unusable(call: Call, *, action_id: str, step: int) -> Action:
     )
 
 
-def _stopped(state: State, max_steps: int) -> str:
+def _stopped(state: State, max_steps: int, *, by_variant: bool) -> str:
     count = len(state["actions"])
+    rounds = f"{max_steps} round{'' if max_steps == 1 else 's'} of actions"
+    limit = "the limit of this run's variant" if by_variant else "this server's limit (MAX_STEPS)"
     return (
-        f"I stopped after {max_steps} rounds of actions, which is this server's limit (MAX_STEPS), without an answer. "
+        f"I stopped after {rounds}, which is {limit}, without an answer. "
         f"{count} action{' was' if count == 1 else 's were'} taken or refused; they are listed with this reply."
     )

@@ -156,7 +156,7 @@ async def test_a_variant_limits_the_steps(server: Served) -> None:
         body = {"user_id": user_id, "session_id": name, "message": "which pets are available?"}
         replies[name] = (await server.client.post("/orchestrate", json=body)).json()["reply"]
     assert "Whiskers" in replies["control"]
-    assert "I stopped after 1 rounds" in replies["limited"]
+    assert "I stopped after 1 round of actions, which is the limit of this run's variant, without" in replies["limited"]
 
 
 async def test_the_planner_honours_tools_and_says_what_it_cannot_have(server: Served) -> None:
