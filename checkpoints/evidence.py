@@ -84,7 +84,7 @@ class Evidence:
         found = await self.of(experiment)
         ended = Conclusion(
             winner=winner if winner is not None else found["verdict"]["winner"],
-            reason=reason or found["verdict"]["text"],
+            reason=reason or _reason(found["verdict"], winner, by),
             by=by,
             supported=found["verdict"]["winner"] is not None and winner in (None, found["verdict"]["winner"]),
             evidence=found,
@@ -136,3 +136,11 @@ class Evidence:
             "exposures": sum(each.exposures for each in tallies.values()),
             "conversions": round(sum(each.six(experiment.metric)["n"] for each in tallies.values())),
         }
+
+
+def _reason(verdict: Mapping[str, Any], winner: str | None, by: str) -> str:
+    """Return what the figures say, as the reason only of an end that follows them."""
+    text: str = verdict["text"]
+    if winner in (None, verdict["winner"]):
+        return text
+    return f"{by} decided for {winner} without giving a reason. The figures did not: {text}"

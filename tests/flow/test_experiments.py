@@ -234,8 +234,13 @@ async def test_a_split_that_is_no_accident_blocks_the_verdict(server: Served) ->
         await assignments.expose(experiment_id, who, at=server.container.clock())
     await server.container.trials.evidence.tend()
     verdict = (await get(server.client, f"/experiments/{experiment_id}"))["results"]["verdict"]
+    ended = (await server.client.post(f"/experiments/{experiment_id}/stop", json={"winner": "calm"})).json()
     assert (verdict["status"], verdict["winner"]) == ("invalid", None)
     assert "planned shares" in verdict["text"]
+    assert (ended["winner"], ended["conclusion"]["supported"]) == ("calm", False)
+    assert ended["reason"].startswith(
+        "anonymous decided for calm without giving a reason. The figures did not: The users"
+    )
 
 
 async def test_conversions_count_once_late_ones_not_and_early_ones_are_refused(server: Served) -> None:
