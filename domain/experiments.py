@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from domain.actions import Frozen, Operation
 from domain.canonical import JSON
@@ -122,7 +122,19 @@ def _listed(given: object) -> object:
     return given
 
 
-type Listed = Annotated[tuple[Variant, ...], BeforeValidator(_listed), Field(min_length=2, max_length=MOST_VARIANTS)]
+def _enough(given: "tuple[Variant, ...]") -> "tuple[Variant, ...]":
+    """Return variants that are as many as there may be; asked only when each of them is one."""
+    if not 2 <= len(given) <= MOST_VARIANTS:
+        raise ValueError(f"`variants` has at least 2 items and at most {MOST_VARIANTS}, not {len(given)}")
+    return given
+
+
+type Listed = Annotated[
+    tuple[Variant, ...],
+    BeforeValidator(_listed),
+    AfterValidator(_enough),
+    Field(json_schema_extra={"minItems": 2, "maxItems": MOST_VARIANTS}),
+]
 """The variants of a design, the control among them."""
 
 

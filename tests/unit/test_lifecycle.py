@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from domain import lifecycle
 from domain.errors import Conflict, InvalidInput
-from domain.experiments import Conclusion, Experiment, Namespace, VariantConfig
+from domain.experiments import Conclusion, Design, Experiment, Namespace, VariantConfig
 from domain.metrics import Declared
 from tests.experimenting import design, draft, running, variant
 from tests.records import NOON, after
@@ -55,6 +55,18 @@ def test_a_configuration_beyond_its_bounds_is_refused(config: dict[str, Any]) ->
 def test_a_dictionary_of_variants_is_told_what_to_be() -> None:
     with pytest.raises(ValidationError, match="`variants` is a list of objects"):
         design(variants={"control": {}, "calm": {}})
+
+
+def test_a_bad_variant_is_told_alone() -> None:
+    good, bad = ({"name": name, "type": "control", "traffic_percentage": 50} for name in ("a", "b"))
+    with pytest.raises(ValidationError) as caught:
+        design(variants=[good, {**bad, "traffic_percentage": 101}])
+    assert [each["loc"] for each in caught.value.errors()] == [("variants", 1, "traffic_percentage")]
+    for count in (1, 11):
+        with pytest.raises(ValidationError, match="at least 2 items and at most 10"):
+            design(variants=[good] * count)
+    schema = Design.model_json_schema()
+    assert "'maxItems': 10, 'minItems': 2" in str({**schema["$defs"], **schema["properties"]})
 
 
 def step(name: str) -> Callable[[Experiment], Experiment]:
