@@ -100,11 +100,13 @@ class Called(Frozen):
 
     Args:
         system_prompt: The whole first system message.
+        tools: The names of the tools it was offered, as `tools.prompt` makes them; None where nobody knows.
     """
 
     model: str
     temperature: float | None
     system_prompt: str
+    tools: tuple[str, ...] | None = None
 
 
 class Turn(Frozen):
@@ -115,6 +117,7 @@ class Turn(Frozen):
         summary: What fell out of the window, in short.
         done: This run's actions so far, in the order proposed.
         tuning: How this run's variants want a language model asked, where they want anything.
+        observed: Whether it matters what a language model is really called with: the run has variants.
     """
 
     message: str
@@ -124,6 +127,7 @@ class Turn(Frozen):
     operations: tuple[Operation, ...] = ()
     done: tuple[Done, ...] = ()
     tuning: Tuning | None = None
+    observed: bool = False
 
 
 class Decision(Frozen):
@@ -133,7 +137,7 @@ class Decision(Frozen):
         answered_by: Which model decided, such as `ollama/qwen3:1.7b` or `embedded planner`.
         truncated: Whether the model saw less than it was given, or was cut off at its limit.
         tokens: Read and written, where the model tells.
-        called: What the model was called with, where the turn had a tuning and a language model answered.
+        called: What the model was called with, where the turn was observed and a language model answered.
     """
 
     text: str = ""

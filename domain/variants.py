@@ -1,5 +1,6 @@
 """The variants of one run: frozen into its state when it begins, with the use that was made of them."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from domain.conversation import Called, Decision, Tuning
 from domain.experiments import VariantConfig
 
 SERVERS_OWN = VariantConfig()
+
+NAME_LENGTH, MARKED = 64, 9
+"""How long the name of a tool may be, and how much of it marks it where two would be alike."""
 
 
 class Given(Frozen):
@@ -29,7 +33,8 @@ class Use(Frozen):
     """What was made of a run's variants.
 
     Args:
-        fingerprint: sha256 over the configuration in effect, read off what was really called.
+        fingerprint: sha256 over the configuration in effect: read off what the model was really called with, where one
+            was; the limits of steps and passages, which no call shows, as they were wanted.
         mismatched: Parts of the configuration that the model was called without, although it was called.
         without_effect: Parts that whoever answered cannot have.
         tokens: Read and written in all calls of the model; None where it does not tell.
@@ -74,7 +79,11 @@ def used(
     """
     config, before = config_of(variants), use_of(variants)
     wanted = config.tuning()
-    mismatched = differences(wanted, decision.called) if wanted and decision.called else ()
+    mismatched: tuple[str, ...] = ()
+    if decision.called:
+        mismatched = differences(wanted or Tuning(), decision.called)
+        if not _offered_as_wanted(config, decision.called, operations):
+            mismatched = (*mismatched, "tools")
     without = tuple(wanted.model_dump(exclude_none=True)) if wanted and not decision.called else ()
     use = Use(
         fingerprint=_fingerprint(config, decision, operations),
@@ -97,6 +106,24 @@ def differences(wanted: Tuning, called: Called) -> tuple[str, ...]:
     return tuple(name for name, differs in found.items() if differs)
 
 
+def _offered_as_wanted(config: VariantConfig, called: Called, operations: Sequence[Operation]) -> bool:
+    """Return whether the tools that were sent are those of the variant, each of them and no other."""
+    if config.tools is None or called.tools is None:
+        return True
+    wanted = [_plain(each) for each in operations if config.offers(each.service, each.name)]
+    fits = all(any(_stands_for(sent, name) for name in wanted) for sent in called.tools)
+    return fits and len(called.tools) == len(wanted)
+
+
+def _plain(operation: Operation) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", f"{operation.service}__{operation.name}")
+
+
+def _stands_for(sent: str, name: str) -> bool:
+    """Return whether a tool's name is an operation's: as it is, or cut and marked, as `tools.prompt` does it."""
+    return sent == name or sent[:-MARKED] == name[: NAME_LENGTH - MARKED]
+
+
 def _sendable(text: str) -> str:
     """Return what of a text UTF-8 can carry, as `tools.prompt` sends it."""
     return text.encode(errors="replace").decode()
@@ -106,7 +133,7 @@ def _fingerprint(config: VariantConfig, decision: Decision, operations: Sequence
     effective: dict[str, JSON] = {
         "answered_by": decision.answered_by,
         "called": decision.called.model_dump(mode="json") if decision.called else None,
-        "operations": [f"{each.service}.{each.name}" for each in operations],
+        "operations": None if decision.called else [f"{each.service}.{each.name}" for each in operations],
         "max_steps": config.max_steps,
         "top_k": config.top_k,
     }

@@ -95,6 +95,7 @@ def _turn(state: State, toolbox: Toolbox, wanted: VariantConfig) -> Turn:
         operations=_offered(toolbox, wanted),
         done=tuple(_done(state, action, result) for action, result in results if result),
         tuning=wanted.tuning(),
+        observed=bool(state["variants"]),
     )
 
 

@@ -123,7 +123,7 @@ class OllamaModel:
             prompt_length=told.length,
             num_ctx=options.num_ctx,
         )
-        return decision.model_copy(update={"called": called(sent[-1])}) if turn.tuning and sent else decision
+        return decision.model_copy(update={"called": called(sent[-1])}) if turn.observed and sent else decision
 
     async def health(self) -> ModelHealth:
         """Return whether the model can be asked, as known for at most five seconds; one asks for all."""

@@ -13,5 +13,8 @@ def called(body: bytes) -> Called:
     request = json.loads(body)
     system = next((each["content"] for each in request["messages"] if each["role"] == "system"), "")
     return Called(
-        model=request["model"], temperature=(request.get("options") or {}).get("temperature"), system_prompt=system
+        model=request["model"],
+        temperature=(request.get("options") or {}).get("temperature"),
+        system_prompt=system,
+        tools=tuple(each["function"]["name"] for each in request.get("tools") or ()),
     )

@@ -128,6 +128,9 @@ async def test_a_variant_limits_the_tools_the_model_is_offered(modelled: Served,
     services = {each["function"]["name"].partition("__")[0] for each in model.requests[-1]["tools"]}
     await hello(modelled, await user_on(modelled.client, experiment_id, "control"))
     every = {each["function"]["name"].partition("__")[0] for each in model.requests[-1]["tools"]}
+    results = (await get(modelled.client, f"/experiments/{experiment_id}"))["results"]
+    checked = {each["name"]: each["metrics"]["config_mismatch_rate"] for each in results["variants"]}
+    assert (checked["limited"]["events"], checked["limited"]["total"]) == (1, 0)
     assert services == {"petstore", "vehicles"}
     assert {"cloudapp", "ml"} < every
 

@@ -8,9 +8,11 @@ import pytest
 from domain.conversation import Called, Decision, Tuning
 from domain.measures import approval_measures, latency_ms, outcome
 from domain.variants import Given, differences, frozen, use_of, used
+from tests.planner_catalogue import operation
 from tests.records import NOON, after, run
 
 WANTED = Tuning(model="m", temperature=0.2, system_prompt="You are Ada.")
+OPERATIONS = (operation("shop", "GET /items", "listItems"), operation("bank", "POST /payments", "pay"))
 CALLED = Called(model="m", temperature=0.2, system_prompt="You are Ada.\nRules.")
 
 
@@ -48,6 +50,26 @@ def test_a_use_remembers_every_call_of_the_run() -> None:
     use = use_of(second)
     assert use
     assert (use.mismatched, use.tokens, use.without_effect) == (("temperature",), 15, ())
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (("shop__listItems",), ()),
+        (("shop__listItems_0123abcd",), ()),
+        (("shop__listItems", "bank__pay"), ("tools",)),
+        (("bank__pay",), ("tools",)),
+        ((), ("tools",)),
+        (None, ()),
+    ],
+)
+def test_a_model_that_was_offered_other_tools_is_found_out(
+    sent: tuple[str, ...] | None, expected: tuple[str, ...]
+) -> None:
+    called = CALLED.model_copy(update={"tools": sent})
+    use = use_of(used(variants(tools=["shop"]), decision(called=called), OPERATIONS, missed=None))
+    assert use
+    assert use.mismatched == expected
 
 
 def test_the_fingerprint_is_that_of_what_was_really_called() -> None:
