@@ -14,6 +14,7 @@ for (const name of [
   "experiment_counters",
   "experiment_events",
   "experiment_journal",
+  "experiment_namespaces",
   "experiments",
   "knowledge_chunks",
   "knowledge_documents",

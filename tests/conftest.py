@@ -1,13 +1,17 @@
-"""What the flow tests share: the demo services, and the real server on them."""
+"""What the tests share: hypothesis without a clock, the demo services, and the real server on them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from tests.running import Served, served, settings_for
 from tests.services import DemoServices, demo_services
+
+settings.register_profile("steady", deadline=None)  # a busy machine is no defect
+settings.load_profile("steady")
 
 
 @pytest.fixture
