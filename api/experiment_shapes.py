@@ -64,9 +64,9 @@ class ExperimentPatchIn(Given):
     metric: MetricName = ""
     metrics: tuple[Declared, ...] = Field((), max_length=20)
     guardrails: tuple[MetricName, ...] = Field((), max_length=20)
-    minimum_sample: int = Field(100, ge=10, le=10_000_000)
-    minimum_effect: float = Field(0.1, gt=0, le=10, allow_inf_nan=False)
-    conversion_window_days: float = Field(30, gt=0, le=3_650, allow_inf_nan=False)
+    minimum_sample: int = Field(100, strict=True, ge=10, le=10_000_000)
+    minimum_effect: float = Field(0.1, strict=True, gt=0, le=10, allow_inf_nan=False)
+    conversion_window_days: float = Field(30, strict=True, gt=0, le=3_650, allow_inf_nan=False)
     user_percentage: Percentage = 100
     holdout_percentage: Percentage = 0
     seed: str = Field("", max_length=128)

@@ -76,7 +76,8 @@ class Trials:
 
         started = await self.experiments.change(experiment_id, rule, version=version, first=claimed)
         log.info("experiment_started", experiment_id=experiment_id, name=started.name)
-        return started, [warning for each in others if (warning := _overlap(started, each))]
+        overlaps = [warning for each in others if (warning := _overlap(started, each))]
+        return started, [*started.oddities(), *overlaps]
 
     async def pause(self, experiment_id: str, *, version: int | None = None) -> Experiment:
         """Let nobody new in; raises `Conflict`."""

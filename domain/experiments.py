@@ -19,7 +19,7 @@ type Short = Annotated[str, Field(strict=True, max_length=200)]
 type Scalar = Annotated[bool, Field(strict=True)] | Whole | Finite | Short
 type AttributeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 type VariantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-type Percentage = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+type Percentage = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
 
 MOST_STEPS = 50
 MOST_VARIANTS = 10
@@ -31,10 +31,10 @@ class VariantConfig(Frozen):
     """What a variant changes of the agent; what it does not name stays as the server has it."""
 
     model: str | None = Field(None, min_length=1, max_length=128)
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
+    temperature: float | None = Field(None, strict=True, ge=0, le=2, allow_inf_nan=False)
     system_prompt: str | None = Field(None, min_length=1, max_length=8_000)
-    max_steps: int | None = Field(None, ge=1, le=MOST_STEPS)
-    top_k: int | None = Field(None, ge=1, le=20, description="How many passages are fetched")
+    max_steps: int | None = Field(None, strict=True, ge=1, le=MOST_STEPS)
+    top_k: int | None = Field(None, strict=True, ge=1, le=20, description="How many passages are fetched")
     tools: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] | None = Field(
         None, max_length=100, description="The only operations offered: `service` or `service.operation`"
     )
@@ -67,8 +67,8 @@ class Namespace(Frozen):
     """A part of a line that experiments share out, so that no user is in two of them."""
 
     name: str = Field(min_length=1, max_length=64)
-    start: float = Field(ge=0, le=1, allow_inf_nan=False)
-    end: float = Field(ge=0, le=1, allow_inf_nan=False)
+    start: float = Field(strict=True, ge=0, le=1, allow_inf_nan=False)
+    end: float = Field(strict=True, ge=0, le=1, allow_inf_nan=False)
 
     def overlaps(self, other: "Namespace") -> bool:
         """Return whether some users would be in both."""
@@ -81,6 +81,12 @@ class Condition(Frozen):
     attribute: AttributeName
     operator: Literal["in", "not_in", "at_least", "below"]
     values: tuple[Scalar, ...] = Field(min_length=1, max_length=100)
+
+    def check(self) -> None:
+        """Return if somebody can meet it; raises `InvalidInput`."""
+        numbers = not any(isinstance(each, str | bool) for each in self.values)
+        if self.operator in ("at_least", "below") and not numbers:
+            raise InvalidInput(f"The targeting's {self.operator} of {self.attribute} takes numbers only.")
 
 
 class Phase(Frozen):
@@ -151,11 +157,18 @@ class Design(Frozen):
     guardrails: tuple[MetricName, ...] = Field(
         ("error_rate",), max_length=20, description="Metrics that stop the experiment when one is clearly worse"
     )
-    minimum_sample: int = Field(100, ge=10, le=10_000_000, description="Users per variant before any verdict")
-    minimum_effect: float = Field(
-        0.1, gt=0, le=10, allow_inf_nan=False, description="The relative change worth finding, for planning"
+    minimum_sample: int = Field(
+        100, strict=True, ge=10, le=10_000_000, description="Users per variant before any verdict"
     )
-    conversion_window_days: float = Field(30, gt=0, le=3_650, allow_inf_nan=False)
+    minimum_effect: float = Field(
+        0.1,
+        strict=True,
+        gt=0,
+        le=10,
+        allow_inf_nan=False,
+        description="The relative change worth finding, for planning",
+    )
+    conversion_window_days: float = Field(30, strict=True, gt=0, le=3_650, allow_inf_nan=False)
     user_percentage: Percentage = 100
     holdout_percentage: Percentage = Field(
         0, description="Users kept out of every experiment that says so, for comparing"
@@ -178,6 +191,8 @@ class Design(Frozen):
         if len({each.name for each in self.metrics}) < len(self.metrics):
             raise InvalidInput("Two metrics have the same name.")
         metrics_of(self.metric, self.metrics, self.guardrails)
+        for each in self.targeting:
+            each.check()
 
 
 def check_weights(weights: Sequence[float]) -> None:
@@ -248,6 +263,15 @@ class Experiment(Design):
             if each.name == name:
                 return each
         raise InvalidInput(f"There is no variant {name}; there are {', '.join(each.name for each in self.variants)}.")
+
+    def oddities(self) -> list[str]:
+        """Return what its designer may not have meant, in a sentence each."""
+        found = []
+        if not self.user_percentage or self.holdout_percentage == 100:
+            found.append("Nobody takes part: user_percentage is 0, or holdout_percentage 100.")
+        if all(each.config == self.control.config for each in self.variants):
+            found.append("All variants have the same configuration: this only tests the experiment itself (A/A).")
+        return found
 
     def check_tools(self, operations: Sequence[Operation]) -> None:
         """Return if every tool named is one; raises `InvalidInput`."""

@@ -8,10 +8,15 @@ from pydantic import ValidationError
 
 from domain import lifecycle
 from domain.errors import Conflict, InvalidInput
-from domain.experiments import Conclusion, Design, Experiment, Namespace, VariantConfig
+from domain.experiments import Conclusion, Condition, Design, Experiment, Namespace, VariantConfig
 from domain.metrics import Declared
 from tests.experimenting import design, draft, running, variant
 from tests.records import NOON, after
+
+
+def at_least(*values: int | str) -> Condition:
+    return Condition(attribute="age", operator="at_least", values=values)
+
 
 END = Conclusion(winner=None, reason="", by="oli", supported=False, evidence={})
 
@@ -35,6 +40,8 @@ def test_a_sound_design_is_accepted() -> None:
         ({"metrics": (Declared(name="tokens"),)}, "tokens is measured from the runs themselves"),
         ({"metrics": (Declared(name="spend"), Declared(name="spend"))}, "Two metrics have the same name"),
         ({"namespace": Namespace(name="chat", start=0.5, end=0.5)}, "`start` must be below"),
+        ({"targeting": (at_least("x"),)}, "at_least of age takes numbers only"),
+        ({"targeting": (at_least(18, True),)}, "at_least of age takes numbers only"),
     ],
 )
 def test_a_design_that_makes_no_sense_is_refused_with_the_reason(changes: dict[str, Any], told: str) -> None:
@@ -45,11 +52,39 @@ def test_a_design_that_makes_no_sense_is_refused_with_the_reason(changes: dict[s
 
 @pytest.mark.parametrize(
     "config",
-    [{"temperature": -0.1}, {"temperature": 2.1}, {"max_steps": 0}, {"top_k": 21}, {"model": ""}, {"tempereture": 1}],
+    [
+        {"temperature": -0.1},
+        {"temperature": 2.1},
+        {"max_steps": 0},
+        {"top_k": 21},
+        {"model": ""},
+        {"tempereture": 1},
+        {"max_steps": True},
+        {"temperature": True},
+    ],
 )
 def test_a_configuration_beyond_its_bounds_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         VariantConfig.model_validate(config)
+
+
+def test_a_truth_value_is_no_percentage() -> None:
+    for changes in (
+        {"user_percentage": True},
+        {"variants": [{"name": "a", "type": "control", "traffic_percentage": True}]},
+    ):
+        with pytest.raises(ValidationError, match="valid number"):
+            design(**changes)
+
+
+def test_what_its_designer_may_not_have_meant_is_told() -> None:
+    same = (variant("a", control=True, top_k=3), variant("b", top_k=3))
+    assert running().oddities() == []
+    assert [each.split(":")[0] for each in running(variants=same, holdout_percentage=100).oddities()] == [
+        "Nobody takes part",
+        "All variants have the same configuration",
+    ]
+    assert running(user_percentage=0).oddities()[0].startswith("Nobody takes part")
 
 
 def test_a_dictionary_of_variants_is_told_what_to_be() -> None:
