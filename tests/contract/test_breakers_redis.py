@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,8 @@ async def test_a_caller_that_gives_up_while_it_asks_leaves_no_probe_behind(
             asking.cancel()
             await asyncio.wait({asking})
             if not asking.cancelled():
-                await shop.report(asking.result(), "dropped", seconds=0)
+                with suppress(CircuitOpen):  # the probe of the one before is on its way back
+                    await shop.report(asking.result(), "dropped", seconds=0)
         await until(lambda: allowed(shop, callers=1))
 
 

@@ -333,7 +333,7 @@ async def test_the_report_shows_every_metric_of_many_variants_apart(server: Serv
     names = [f"variant{number}" for number in range(9)]
     variants = [variant("control", 10, control=True), *(variant(name, 10, max_steps=2) for name in names)]
     experiment_id = await begun(server.client, variants=[each.model_dump(mode="json") for each in variants])
-    await observed(server, experiment_id, users=500, conversion=dict.fromkeys(["control", *names], 0.5))
+    await observed(server, experiment_id, users=500, conversion=dict.fromkeys(["control", *names], 0.2))
     await server.client.post(f"/experiments/{experiment_id}/stop", json={"winner": "control", "reason": "Cheaper."})
     report = (await server.client.get(f"/experiments/{experiment_id}/report")).text
     assert len(set(re.findall(r'class="curve (c\d)"', report))) == 9
