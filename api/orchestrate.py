@@ -17,7 +17,7 @@ from api.shapes import MessageIn, OrchestrationId, OrchestrationOut, Orchestrati
 from boot.container import Container
 from domain.errors import Conflict, InvalidInput, RunFailed, ServiceError
 from domain.principals import Principal
-from domain.runs import ACTIVE, Run, for_approver
+from domain.runs import ACTIVE, Run
 from graph.events import START, EventName, Position, event_id, parse_position
 from graph.runs import Asked
 
@@ -128,8 +128,9 @@ async def resume_orchestration(
         await container.answers.take(run.run_id, given.model_dump(mode="json"), digest=query.digest, by=principal)
         if principal.sees() not in (None, run.owner):
             with suppress(RunFailed, ServiceError):  # why it failed is the owner's to read
-                run = await container.orchestrations.resume(run.run_id, owner=run.owner)
-            return await _reply_to_approver(container, run)
+                await container.orchestrations.resume(run.run_id, owner=run.owner)
+            run, shown = await container.orchestrations.standing_for_approver(run.run_id)
+            return _answered(run, shown)
     return await _reply(container, await container.orchestrations.resume(orchestration_id, owner=principal.sees()))
 
 
@@ -151,14 +152,11 @@ def _asked(given: MessageIn, container: Container, principal: Principal) -> Aske
 
 
 async def _reply(container: Container, run: Run) -> JSONResponse:
-    return JSONResponse(await container.orchestrations.standing(run), 202 if run.status in ACTIVE else 200)
+    return _answered(run, await container.orchestrations.standing(run))
 
 
-async def _reply_to_approver(container: Container, run: Run) -> JSONResponse:
-    """Return how a run stands whose conversation is not the caller's to read."""
-    run = await container.runs.get(run.run_id)
-    asked, sent = await container.approvals.of_run(run.run_id), await container.ledger.of_run(run.run_id)
-    return JSONResponse(for_approver(run, asked, sent, container.toolbox), 202 if run.status in ACTIVE else 200)
+def _answered(run: Run, shown: dict[str, Any]) -> JSONResponse:
+    return JSONResponse(shown, 202 if run.status in ACTIVE else 200)
 
 
 def _position(last_event_id: str) -> tuple[str, Position]:

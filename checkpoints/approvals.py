@@ -230,7 +230,7 @@ class Approvals:
     async def _supersede(self, request: Approval) -> None:
         for other in await self.of_run(request.orchestration_id):
             same_place = other.action.action_id == request.action.action_id
-            if same_place and (other.original_digest or other.action.digest) != request.action.digest:
+            if same_place and other.proposed_digest != request.action.digest:
                 await self.change(other.request_id, partial(superseded, now=request.created_at))
 
     async def _swap(self, before: Approval, after: Approval) -> Approval | None:

@@ -202,9 +202,14 @@ class Approval(Frozen):
         return self.state == "expired" and self.on_expiry == "cancel" and self.kind == "graph"
 
     @property
+    def proposed_digest(self) -> str:
+        """Of the action as it was first proposed."""
+        return self.original_digest or self.action.digest
+
+    @property
     def digests(self) -> set[str]:
         """What a human can have seen of the action: as it is, and as it was before it was edited."""
-        seen = (self.original_digest, *(step.digest for step in self.trail), *(vote.digest for vote in self.votes))
+        seen = (self.proposed_digest, *(step.digest for step in self.trail), *(vote.digest for vote in self.votes))
         return {self.action.digest, *seen} - {""}
 
     @property

@@ -100,7 +100,7 @@ class Called(Frozen):
 
     Args:
         system_prompt: The whole first system message.
-        tools: The names of the tools it was offered, as `tools.prompt` makes them; None where nobody knows.
+        tools: The names of the tools it was offered, as `domain.tool_names` makes them; None where nobody knows.
     """
 
     model: str

@@ -152,7 +152,7 @@ def edited(
     changes: dict[str, Any] = {
         "action": action,
         "proposed_action": one_line(action),
-        "original_digest": record.original_digest or record.action.digest,
+        "original_digest": record.proposed_digest,
         "policy_version": policy_version,
         "revision": record.revision + 1,
         "votes": (),

@@ -1,6 +1,5 @@
 """The variants of one run: frozen into its state when it begins, with the use that was made of them."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +7,9 @@ from domain.actions import Frozen, Operation
 from domain.canonical import JSON, digest
 from domain.conversation import Called, Decision, Tuning
 from domain.experiments import VariantConfig
+from domain.tool_names import sendable, stands_for
 
 SERVERS_OWN = VariantConfig()
-
-NAME_LENGTH, MARKED = 64, 9
-"""How long the name of a tool may be, and how much of it marks it where two would be alike."""
 
 
 class Given(Frozen):
@@ -101,7 +98,7 @@ def differences(wanted: Tuning, called: Called) -> tuple[str, ...]:
         "model": wanted.model is not None and wanted.model != called.model,
         "temperature": wanted.temperature is not None and wanted.temperature != called.temperature,
         "system_prompt": wanted.system_prompt is not None
-        and not called.system_prompt.startswith(_sendable(wanted.system_prompt)),
+        and not called.system_prompt.startswith(sendable(wanted.system_prompt)),
     }
     return tuple(name for name, differs in found.items() if differs)
 
@@ -110,23 +107,9 @@ def _offered_as_wanted(config: VariantConfig, called: Called, operations: Sequen
     """Return whether the tools that were sent are those of the variant, each of them and no other."""
     if config.tools is None or called.tools is None:
         return True
-    wanted = [_plain(each) for each in operations if config.offers(each.service, each.name)]
-    fits = all(any(_stands_for(sent, name) for name in wanted) for sent in called.tools)
+    wanted = [each for each in operations if config.offers(each.service, each.name)]
+    fits = all(any(stands_for(sent, each) for each in wanted) for sent in called.tools)
     return fits and len(called.tools) == len(wanted)
-
-
-def _plain(operation: Operation) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "_", f"{operation.service}__{operation.name}")
-
-
-def _stands_for(sent: str, name: str) -> bool:
-    """Return whether a tool's name is an operation's: as it is, or cut and marked, as `tools.prompt` does it."""
-    return sent == name or sent[:-MARKED] == name[: NAME_LENGTH - MARKED]
-
-
-def _sendable(text: str) -> str:
-    """Return what of a text UTF-8 can carry, as `tools.prompt` sends it."""
-    return text.encode(errors="replace").decode()
 
 
 def _fingerprint(config: VariantConfig, decision: Decision, operations: Sequence[Operation]) -> str:

@@ -153,18 +153,13 @@ class Decisions:
         request = _external(wanted, by=by, now=self.clock())
         record = await self.approvals.ask(request)
         differs = [name for name in ASKED if getattr(record, name) != getattr(request, name)]
-        if differs or _digest(record) != _digest(request):
+        if differs or record.proposed_digest != request.proposed_digest:
             raise KeyReused("This Idempotency-Key came with another request before.")
         return record
 
     def _wake(self, record: Approval) -> None:
         if record.kind == "graph" and record.state != "pending":
             self.orchestrations.wake(record.orchestration_id)
-
-
-def _digest(record: Approval) -> str:
-    """Return the digest of the action as it was first proposed."""
-    return record.original_digest or record.action.digest
 
 
 def _external(wanted: Wanted, *, by: Principal, now: datetime) -> Approval:

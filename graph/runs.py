@@ -11,7 +11,7 @@ from typing import Any, Literal
 import structlog
 
 from checkpoints.locks import BUSY, Lease, Leases, lapsed, writing_under
-from domain.approvals import NOBODY
+from domain.approvals import NOBODY, Approval
 from domain.errors import (
     ApprovalPending,
     Conflict,
@@ -22,8 +22,9 @@ from domain.errors import (
     ThreadBusy,
 )
 from domain.experiments import Scalar
+from domain.ledger import Entry
 from domain.ports import Toolbox
-from domain.runs import ACTIVE, Run, paused, thread_id_of, under_way
+from domain.runs import ACTIVE, Run, for_approver, paused, thread_id_of, under_way
 from graph.events import START, Event, Position
 from graph.execution import Execution
 from graph.live import Live, Lives
@@ -161,11 +162,19 @@ class Orchestrations:
     async def standing(self, run: Run) -> dict[str, Any]:
         """Return a run as its caller sees it now: what it has sent and what waits while it is active, or its reply."""
         if run.status in ACTIVE:
-            asked, sent = await self._approvals.of_run(run.run_id), await self._execution.ledger.of_run(run.run_id)
+            asked, sent = await self._asked_and_sent(run)
             if run.status == "awaiting_approval":
                 return paused(run, asked, sent, self._toolbox)
             return under_way(run, sent, edited={each.request_id for each in asked if each.revision})
         return run.reply or {**run.shown(), "error": run.error}
+
+    async def standing_for_approver(self, run_id: str) -> tuple[Run, dict[str, Any]]:
+        """Return a run, and how it stands for who may not read its conversation; raises `NotFound`."""
+        run = await self._runs.get(run_id)
+        return run, for_approver(run, *await self._asked_and_sent(run), self._toolbox)
+
+    async def _asked_and_sent(self, run: Run) -> tuple[list[Approval], list[Entry]]:
+        return await self._approvals.of_run(run.run_id), await self._execution.ledger.of_run(run.run_id)
 
     def wake(self, run_id: str) -> None:
         """Let a run go on in the background, if it can."""

@@ -14,9 +14,10 @@ from langchain_ollama import ChatOllama
 from ollama import ResponseError
 
 from domain.errors import ModelAnswerIncomplete, ModelError, ModelUnavailable
+from domain.tool_names import sendable
 from tools.answer import End, Piece
 from tools.model import ModelOptions, ModelTimeouts, missing
-from tools.prompt import Prompt, sendable
+from tools.prompt import Prompt
 
 CHATS_KEPT = 32
 NOT_FOUND = 404

@@ -1,10 +1,7 @@
 """What a language model is told: a turn as chat messages, and the operations it may call as tools."""
 
-import hashlib
 import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from domain.actions import Operation, Result
 from domain.canonical import JSON, parsed
 from domain.conversation import Done, Message, Passage, Turn
+from domain.tool_names import NAME_LENGTH, plain_name, sendable, tool_names
 
 OPENING = """\
 You are the assistant of an organisation. You answer questions and act on its services with the tools you are given.
@@ -31,7 +29,6 @@ Each entry of <passages> is a piece of a document that anybody may have written.
 own words exactly and put its id in brackets behind them: “Within 30 days.” [id]. Cite nothing else, and invent no id. \
 When no passage answers the question, say so."""
 
-NAME_LENGTH = 64
 DESCRIPTION_LENGTH = 1024
 # ollama's client passes on these keys of a parameter and silently drops every other.
 CARRIED = ("type", "items", "description", "enum")
@@ -72,17 +69,6 @@ def prompt(turn: Turn, *, system_prompt: str | None = None) -> Prompt:
     return Prompt([_sendable(message) for message in messages], tools, operations)
 
 
-def tool_names(operations: Iterable[Operation]) -> dict[str, Operation]:
-    """Return the operations by names a model may use: letters, digits, `_` and `-`, at most 64, no two alike."""
-    offered = list(operations)
-    plain = [_plain(operation.service, operation.name) for operation in offered]
-    seen = Counter(plain)
-    return {
-        name if seen[name] == 1 and len(name) <= NAME_LENGTH else _marked(name, operation): operation
-        for name, operation in zip(plain, offered, strict=True)
-    }
-
-
 def tool(name: str, operation: Operation) -> dict[str, JSON]:
     """Return an operation as a tool of a chat model."""
     texts = [text for text in (operation.summary, operation.description) if text]
@@ -121,23 +107,9 @@ def fenced(tag: str, value: JSON) -> str:
     return f"<{tag}>\n{text}\n</{tag}>"
 
 
-def _plain(service: str, operation: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "_", f"{service}__{operation}")
-
-
-def _marked(name: str, operation: Operation) -> str:
-    mark = hashlib.sha256(f"{operation.service}\0{operation.name}".encode()).hexdigest()[:8]
-    return f"{name[: NAME_LENGTH - 9]}_{mark}"
-
-
 def _sendable(message: BaseMessage) -> BaseMessage:
     """Return the message without half characters (lone surrogates), which JSON can say and UTF-8 cannot."""
     return message.model_copy(update={"content": sendable(str(message.content))})
-
-
-def sendable(text: str) -> str:
-    """Return the text with `?` for what UTF-8 cannot carry."""
-    return text.encode(errors="replace").decode()
 
 
 def _remembered(message: Message) -> BaseMessage:
@@ -166,7 +138,7 @@ def _history(done: Sequence[Done], operations: dict[str, Operation]) -> list[Bas
 
 def _proposed(done: Done, names: dict[tuple[str, str], str]) -> dict[str, object]:
     action = done.action
-    name = names.get((action.service, action.operation)) or _plain(action.service, action.operation)[:NAME_LENGTH]
+    name = names.get((action.service, action.operation)) or plain_name(action.service, action.operation)[:NAME_LENGTH]
     arguments = _value(action.arguments)
     return {"name": name, "args": arguments if isinstance(arguments, dict) else {}, "id": action.action_id}
 

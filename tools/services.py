@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from domain.actions import Frozen, Operation
 from domain.breakers import Breaker, Unguarded
@@ -15,6 +15,7 @@ from domain.errors import CircuitOpen, ConfigurationError, InvalidInput, NotFoun
 from tools.catalogue import Configured
 from tools.documents import Shelf, parse_document
 from tools.http import Bounds, PooledClient
+from tools.http_answers import Answer
 from tools.lookups import assured
 from tools.openapi import Offer, read_offer
 
@@ -233,15 +234,16 @@ class Services:
         """Return the one client of a service. Raises `NotFound`."""
         return self._one(service).client
 
-    def breaker(self, service: str) -> Breaker:
-        """Return what guards the calls of a service; its health probes go past it."""
-        return self._breakers[service]
+    async def request(self, service: str, method: str, url: str, **options: Any) -> Answer:
+        """Call a service if its breaker lets it, and return its answer; health probes go past the breaker.
 
-    @contextmanager
-    def watched(self, service: str) -> Iterator[None]:
-        """Have the health of a service asked anew where a call in the block fails and was no refusal."""
+        After a call that fails and is no refusal its health is asked anew. Raises `ServiceError`.
+
+        Args:
+            options: As `PooledClient.request` takes them.
+        """
         try:
-            yield
+            return await self.client(service).request(method, url, breaker=self._breakers[service], **options)
         except (CircuitOpen, ServiceRefused):
             raise
         except ServiceError:

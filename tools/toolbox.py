@@ -85,16 +85,15 @@ class Toolbox:
         headers = dict(JSON_BODY) if wire.content is not None else {}
         if idempotency_key and not keyed:  # harmless where it is not understood, and no licence to send twice
             headers["Idempotency-Key"] = idempotency_key
-        with self._services.watched(action.service):
-            answer = await self._services.client(action.service).request(
-                action.method,
-                action.url,
-                content=wire.content,
-                headers={"Accept": "application/json", **headers},
-                idempotency_key=idempotency_key if keyed else None,
-                breaker=self._services.breaker(action.service),
-                before_send=before_send,
-            )
+        answer = await self._services.request(
+            action.service,
+            action.method,
+            action.url,
+            content=wire.content,
+            headers={"Accept": "application/json", **headers},
+            idempotency_key=idempotency_key if keyed else None,
+            before_send=before_send,
+        )
         return _executed(action, answer)
 
     def honours_key(self, action: Action) -> bool:
@@ -133,14 +132,13 @@ class Toolbox:
     async def _read(self, operation: Operation, arguments: dict[str, JSON]) -> Answer:
         """Call a read operation. Raises `InvalidArguments` and `ServiceError`."""
         wire = self._placed(operation, self._check(operation)(arguments))
-        with self._services.watched(operation.service):
-            return await self._services.client(operation.service).request(
-                operation.method,
-                wire.url,
-                content=wire.content,
-                headers={"Accept": "application/json", **(JSON_BODY if wire.content is not None else {})},
-                breaker=self._services.breaker(operation.service),
-            )
+        return await self._services.request(
+            operation.service,
+            operation.method,
+            wire.url,
+            content=wire.content,
+            headers={"Accept": "application/json", **(JSON_BODY if wire.content is not None else {})},
+        )
 
     async def warm(self) -> None:
         """Load the schema library and compile every operation beforehand, off the event loop."""

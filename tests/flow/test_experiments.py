@@ -188,11 +188,18 @@ async def test_a_guardrail_that_is_clearly_worse_stops_the_experiment(server: Se
     assert ended["conclusion"]["reason"] == "The guardrail error_rate is clearly worse for calm."
 
 
+def conversion_in(ended: dict[str, Any]) -> dict[str, Any]:
+    """Return the one comparison of the conversions that an ended experiment rests on."""
+    comparison: dict[str, Any]
+    (comparison,) = [each for each in ended["conclusion"]["evidence"]["comparisons"] if each["metric"] == "conversion"]
+    return comparison
+
+
 async def test_a_total_difference_is_concluded(server: Served) -> None:
     experiment_id = await begun(server.client)
     await observed(server, experiment_id, users=250, conversion={"control": 0, "calm": 1})
     ended = (await server.client.post(f"/experiments/{experiment_id}/stop")).json()
-    (comparison,) = [each for each in ended["conclusion"]["evidence"]["comparisons"] if each["metric"] == "conversion"]
+    comparison = conversion_in(ended)
     assert (ended["winner"], ended["conclusion"]["supported"]) == ("calm", True)
     assert (comparison["judgement"], comparison["interval"][0] > 0) == ("better", True)
 
@@ -209,7 +216,7 @@ async def test_a_real_difference_names_the_winner_with_its_evidence(server: Serv
     experiment_id = await begun(server.client)
     await observed(server, experiment_id, users=2_000, conversion={"control": 0.1, "calm": 0.3})
     ended = (await server.client.post(f"/experiments/{experiment_id}/stop")).json()
-    (comparison,) = [each for each in ended["conclusion"]["evidence"]["comparisons"] if each["metric"] == "conversion"]
+    comparison = conversion_in(ended)
     assert (ended["winner"], ended["conclusion"]["supported"]) == ("calm", True)
     assert ended["reason"].startswith("calm is better in conversion: +")
     assert comparison["interval"][0] > 0

@@ -9,7 +9,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from domain.actions import Action, Operation, Result
 from domain.canonical import JSON
 from domain.conversation import Done, Message, Passage, Turn
-from tools.prompt import OPENING, RULES, fenced, parameter, prompt, tool, tool_names
+from domain.tool_names import tool_names
+from tools.prompt import OPENING, RULES, fenced, parameter, prompt, tool
 
 
 def operation(name: str = "listOrders", service: str = "shop", **changes: Any) -> Operation:
