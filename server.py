@@ -31,6 +31,7 @@ from api import (
 )
 from api.document import Documented
 from api.guard import Guard
+from api.wire import BoundedHttp
 from boot.container import Container, open_container
 from boot.logs import set_up_logs
 from boot.settings import Settings, read_settings
@@ -108,7 +109,7 @@ async def serve(settings: Settings) -> None:
             create_app(settings, container),
             host=settings.host,
             port=settings.port,
-            http="h11",  # bounds the head of a request, which httptools does not; like tests/running.py
+            http=BoundedHttp,  # like tests/running.py
             ws="none",
             log_config=None,
             access_log=settings.log_level == "DEBUG",

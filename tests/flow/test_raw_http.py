@@ -125,6 +125,20 @@ async def test_requests_in_a_row_are_answered_in_order_until_garbage_comes(share
     assert statuses(await told(shared, good + good + b"\x00\x01 garbage\r\n\r\n" + LAST)) == [200, 200, 400]
 
 
+async def test_garbage_behind_a_message_does_not_pass_for_its_answer(shared: Served) -> None:
+    body = asking("garbled")
+    answer = await told(shared, post(f"Content-Length: {len(body)}", body=body + b"\x00\x01 garbage\r\n\r\n"))
+    assert statuses(answer) == [200, 400]
+    assert await runs(shared, "garbled") == 1
+
+
+async def test_where_what_follows_is_broken_no_answer_is_false(shared: Served) -> None:
+    body = asking("before")
+    broken = post("Transfer-Encoding: chunked", body=b"zz\r\nabc\r\n")
+    answer = await told(shared, post(f"Content-Length: {len(body)}", body=body) + broken)
+    assert statuses(answer) == []
+
+
 BYTES: dict[str, tuple[bytes, set[int]]] = {
     "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", {400}),
     "a negative length": (post("Content-Length: -1", body=b"{}"), {400}),
@@ -135,14 +149,16 @@ BYTES: dict[str, tuple[bytes, set[int]]] = {
     "an unknown coding": (post("Transfer-Encoding: gzip", body=b"abc"), {400}),
     "NUL in a header": (get(b"X-A: a\x00b"), {400}),
     "no host": (b"GET /health HTTP/1.1\r\n\r\n", {400}),
+    "no host in the old protocol": (b"GET /health HTTP/1.0\r\n\r\n", {200}),
+    "two hosts": (get(b"Host: y"), {400}),
     "raw UTF-8 in the path": (get(path="/ä".encode()), {400}),
     "a path that is no escape": (get(path=b"/%zz"), {404}),
     "NUL in the path": (get(path=b"/orchestrations/%00"), {404}),
     "bytes that are no text": (get(path=b"/orchestrations?limit=%ff&%00=1"), {422}),
     "a key that is no text": (get(b"X-API-Key: \xff\xfe", b"Authorization: Bearer \xff"), {200}),
     "an event id that is no text": (get(b"Last-Event-ID: \xff\xed\xa0\x80", path=b"/orchestrations/a/stream"), {422}),
-    "a method of its own": (get().replace(b"GET", b"BREW"), {405}),
-    "a tunnel": (get(path=b"x:1").replace(b"GET", b"CONNECT"), {404}),
+    "a method of its own": (get().replace(b"GET", b"BREW"), {400}),
+    "a tunnel": (get(path=b"x:1").replace(b"GET", b"CONNECT"), {400}),
     "another protocol": (get(b"Upgrade: websocket").replace(b"close", b"upgrade") + LAST, {200}),
     "a GET with a body": (get(b"Content-Length: 3") + b"abc", {200}),
     "a long path": (get(path=b"/" + b"a" * 30_000), {404}),
