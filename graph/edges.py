@@ -1,4 +1,7 @@
-"""Where the run goes next: pure functions from the state to the name of a node."""
+"""Where the run goes next: pure functions from the state to the name of a node.
+
+They are coroutines although they wait for nothing: LangGraph sends plain functions to a thread each.
+"""
 
 from langgraph.types import Send
 
@@ -9,14 +12,14 @@ from domain.questions import question, response_schema
 from domain.state import Entry, Gated, Released, State, open_actions
 
 
-def after_plan(state: State) -> str:
+async def after_plan(state: State) -> str:
     """Answer, review what was proposed, or plan again when every call was unusable."""
     if state["text"]:
         return "respond"
     return "review" if open_actions(state) else "plan"
 
 
-def after_review(state: State, *, toolbox: Toolbox | None = None) -> list[Send] | str:
+async def after_review(state: State, *, toolbox: Toolbox | None = None) -> list[Send] | str:
     """Wait for humans first; then act on everything that was released, at once; without either, plan again.
 
     Args:
