@@ -30,7 +30,7 @@ class Log:
         self._attempt, self._number = START
         self._open = False
         self._dismissed = False
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # while somebody reads
 
     def reopen(self, attempt: int) -> None:
         """Begin an attempt: readers wait for its events."""
@@ -57,7 +57,8 @@ class Log:
     async def follow(self, after: Position = START) -> AsyncIterator[Event]:
         """Yield every event behind a position, then what comes, until the attempt ends or readers are dismissed."""
         while True:
-            changed, is_open = self._changed, self._open
+            changed = self._changed = self._changed or asyncio.Event()
+            is_open = self._open
             for event in [each for each in self._events if each.position > after]:
                 after = event.position
                 yield event
@@ -66,8 +67,9 @@ class Log:
             await changed.wait()
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        if self._changed:
+            self._changed.set()
+            self._changed = None
 
 
 def parse_position(text: str) -> tuple[str, Position] | None:
