@@ -31,7 +31,6 @@ from api import (
 )
 from api.document import Documented
 from api.guard import Guard
-from api.wire import BoundedHttp
 from boot.container import Container, open_container
 from boot.logs import set_up_logs
 from boot.settings import Settings, read_settings
@@ -109,7 +108,7 @@ async def serve(settings: Settings) -> None:
             create_app(settings, container),
             host=settings.host,
             port=settings.port,
-            http=BoundedHttp,  # like tests/running.py
+            http="h11",  # not the C parser: docs/decisions/0013; like tests/running.py
             ws="none",
             log_config=None,
             access_log=settings.log_level == "DEBUG",

@@ -14,7 +14,6 @@ from typing import Any
 import httpx2
 import uvicorn
 
-from api.wire import BoundedHttp
 from boot.container import Container, open_container
 from boot.settings import Settings
 from server import create_app
@@ -61,7 +60,7 @@ async def served(settings: Settings) -> AsyncIterator[Served]:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(settings, container)
-        config = uvicorn.Config(app, http=BoundedHttp, ws="none", log_config=None, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=2)
         server = Deaf(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -15,7 +15,7 @@ from types import CodeType, FrameType
 from typing import Any, Literal, Self
 
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 from checkpoints.documents import EmbeddedCollection
 from checkpoints.embedded.cursor import EmbeddedCursor
