@@ -38,6 +38,7 @@ from graph.build import build
 from graph.decisions import Decisions
 from graph.execution import Execution
 from graph.runs import Orchestrations
+from graph.stopping import Grace
 from tools.services import Services
 from tools.toolbox import Toolbox
 
@@ -181,10 +182,16 @@ async def _orchestrations(
         standing=tuple(notice for port in await stores.ports() if (notice := port.notice())),
     )
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    grace = Grace(settings.shutdown_grace_seconds)
     orchestrations = Orchestrations(
-        execution, toolbox=opened.toolbox, locks=stores.locks, tasks=tasks, queue_seconds=settings.queue_seconds
+        execution,
+        toolbox=opened.toolbox,
+        locks=stores.locks,
+        tasks=tasks,
+        queue_seconds=settings.queue_seconds,
+        grace=grace,
     )
-    stack.push_async_callback(orchestrations.close, grace_seconds=settings.shutdown_grace_seconds)
+    stack.push_async_callback(orchestrations.close)
     afterwards = Afterwards(
         sender=opened.parts.sender,
         graph=execution.graph,
@@ -193,11 +200,12 @@ async def _orchestrations(
         runs=opened.runs,
         locks=stores.locks,
         tasks=tasks,
+        grace=grace,
         clock=opened.parts.clock,
         window_chars=settings.window_chars,
         summary_chars=settings.summary_chars,
     )
-    stack.push_async_callback(afterwards.close, grace_seconds=settings.shutdown_grace_seconds)
+    stack.push_async_callback(afterwards.close)
     for care in (_tend(orchestrations, afterwards, auditor, opened.trials), opened.toolbox.warm()):
         stack.callback(tasks.create_task(care).cancel)
     return orchestrations, afterwards

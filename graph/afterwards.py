@@ -20,6 +20,7 @@ from domain.ledger import Entry, Reconciliation
 from domain.runs import ACTIVE, Run, amended
 from domain.window import remember
 from graph.build import Graph
+from graph.stopping import Grace
 from nodes.act import Sender
 from nodes.respond import remembered
 
@@ -38,6 +39,7 @@ class Afterwards:
 
     Args:
         tasks: What everything under way ends with.
+        grace: How long it may take when the server stops.
     """
 
     sender: Sender
@@ -47,6 +49,7 @@ class Afterwards:
     runs: Runs
     locks: Leases
     tasks: asyncio.TaskGroup
+    grace: Grace
     clock: Callable[[], datetime]
     window_chars: int
     summary_chars: int
@@ -64,11 +67,11 @@ class Afterwards:
             self._under_way[entry.entry_id] = task
             task.add_done_callback(lambda _: self._under_way.pop(entry.entry_id, None))
 
-    async def close(self, *, grace_seconds: float) -> None:
+    async def close(self) -> None:
         """Let what is under way finish for a while; what does not is followed by the next process."""
         running = list(self._under_way.values())
         if running:
-            await asyncio.wait(running, timeout=grace_seconds)
+            await asyncio.wait(running, timeout=self.grace.left())
         for task in running:
             task.cancel()
 

@@ -21,6 +21,7 @@ class Live:
         self.task: asyncio.Task[None] | None = None
         self.cancel_asked = False
         self.cancelled_by: str | None = None
+        self._dismissed = False
         self._sending: dict[str, str] = {}
         self._waiting: dict[str, bool] = {}
         self._error: OrchestrationError | None = None
@@ -54,8 +55,15 @@ class Live:
     async def at_rest(self) -> Run:
         """Return the run once it has ended, pauses, or waits for a service; raises what it failed with."""
         while self.is_running and not self.waits:
+            if self._dismissed:
+                raise interrupted(self.run)
             await self._at_rest.wait()
         return self.run if self.is_running else await self.settled()
+
+    def dismiss(self) -> None:
+        """Let everybody go who waits for the attempt: the server stops."""
+        self._dismissed = True
+        self._at_rest.set()
 
     async def settled(self) -> Run:
         """Return the run once it has ended or pauses; raises what it failed with."""
@@ -134,6 +142,11 @@ class Live:
         self.log.append("node", {"node": chunk["name"], "phase": phase})
 
 
+def interrupted(run: Run) -> RunInterrupted:
+    """Return what is told of a run that is under way while the server stops."""
+    return RunInterrupted("The server stops; the run goes on when it is back.", extra={"orchestration_id": run.run_id})
+
+
 class Lives:
     """The runs of this process by id; those at rest are forgotten, oldest first."""
 
@@ -159,12 +172,7 @@ class Lives:
     def rest(self, live: Live) -> None:
         """Put a run to rest; an attempt that ended without a word tells its readers so."""
         if live.is_running:
-            live.settle(
-                live.run,
-                RunInterrupted(
-                    "The server stops; the run goes on when it is back.", extra={"orchestration_id": live.run.run_id}
-                ),
-            )
+            live.settle(live.run, interrupted(live.run))
         live.task = None
         self._running.pop(live.run.run_id, None)
         self._resting[live.run.run_id] = live

@@ -28,6 +28,7 @@ from domain.runs import ACTIVE, Run, for_approver, paused, thread_id_of, under_w
 from graph.events import START, Event, Position
 from graph.execution import Execution
 from graph.live import Live, Lives
+from graph.stopping import Grace
 
 log = structlog.get_logger(__name__)
 
@@ -76,10 +77,18 @@ class Orchestrations:
     Args:
         toolbox: Knows the operations' schemas, for whoever answers a run's questions.
         queue_seconds: How long a message waits for the run before it on its thread.
+        grace: How long runs may finish when the server stops.
     """
 
     def __init__(
-        self, execution: Execution, *, toolbox: Toolbox, locks: Leases, tasks: asyncio.TaskGroup, queue_seconds: float
+        self,
+        execution: Execution,
+        *,
+        toolbox: Toolbox,
+        locks: Leases,
+        tasks: asyncio.TaskGroup,
+        queue_seconds: float,
+        grace: Grace,
     ) -> None:
         self._execution = execution
         self._toolbox = toolbox
@@ -89,6 +98,7 @@ class Orchestrations:
         self._locks = locks
         self._tasks = tasks
         self._queue_seconds = queue_seconds
+        self._grace = grace
         self._lives = Lives()
         self._waking: set[asyncio.Task[None]] = set()
         self._looked_after: set[str] = set()
@@ -154,7 +164,11 @@ class Orchestrations:
         run = await self._runs.get(run_id, owner=owner)
         live = self._lives.get(run_id)
         if live is None:
-            yield Event((run.attempt, 0), "done", await self.standing(run))
+            position = max((run.attempt, 0), (after[0], after[1] + 1))  # its number is forgotten, and only ever grows
+            if run.status == "failed" and run.error:
+                yield Event(position, "error", {**run.shown(), **run.error})
+            else:
+                yield Event(position, "done", await self.standing(run))
             return
         async for event in live.log.follow(after):
             yield event
@@ -205,12 +219,20 @@ class Orchestrations:
                 self._look_after(run.run_id)
 
     def dismiss(self) -> None:
-        """Let everybody go who reads a stream or waits for a decision: the server stops, and they may come back."""
+        """Let everybody go who reads a stream or waits for a decision: the server stops, and they may come back.
+
+        Who waits for a reply may still get it for a while.
+        """
         self._approvals.bell.dismiss()
         for live in self._lives.running():
             live.log.dismiss()
+        asyncio.get_running_loop().call_later(self._grace.left(), self._let_go)
 
-    async def close(self, *, grace_seconds: float) -> None:
+    def _let_go(self) -> None:
+        for live in self._lives.running():
+            live.dismiss()
+
+    async def close(self) -> None:
         """Let what is under way finish for a while; what does not is picked up by the next process."""
         for task in self._waking:
             task.cancel()
@@ -219,7 +241,7 @@ class Orchestrations:
                 live.abandon()
         running = [live.task for live in self._lives.running() if live.task]
         if running:
-            await asyncio.wait(running, timeout=grace_seconds)
+            await asyncio.wait(running, timeout=self._grace.left())
         for task in running:
             task.cancel()
 

@@ -31,6 +31,7 @@ from domain.policy import Standing
 from graph.build import Parts, build
 from graph.execution import Execution
 from graph.runs import Asked, Orchestrations
+from graph.stopping import Grace
 from tools.http import Bounds
 from tools.knowledge.absent import NoKnowledge
 from tools.services import open_services
@@ -88,8 +89,10 @@ async def replica(
         toolbox = Toolbox(services)
         execution = await _execution(stack, folder, saver, model, toolbox)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        runs = Orchestrations(execution, toolbox=toolbox, locks=locks, tasks=tasks, queue_seconds=queue_seconds)
-        stack.push_async_callback(runs.close, grace_seconds=0)
+        runs = Orchestrations(
+            execution, toolbox=toolbox, locks=locks, tasks=tasks, queue_seconds=queue_seconds, grace=Grace(0)
+        )
+        stack.push_async_callback(runs.close)
         if tends:
             stack.callback(tasks.create_task(_tend(runs)).cancel)
         yield Replica(runs, execution.runs, saver, redis, locks, model)

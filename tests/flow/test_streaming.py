@@ -101,7 +101,10 @@ async def test_after_a_restart_a_reader_learns_how_the_run_ended(tmp_path: Path,
     async with served(settings) as server:
         url = f"/orchestrations/{whole[-1].data['orchestration_id']}/stream"
         rest = await all_of(server.client, "GET", url, headers={"Last-Event-ID": whole[2].id})
+        far = await all_of(server.client, "GET", url, headers={"Last-Event-ID": rest[-1].id})
     assert [(event.name, event.data) for event in rest] == [("done", whole[-1].data)]
+    places = [tuple(map(int, event.id.split(":")[1:])) for event in (whole[2], rest[-1], far[-1])]
+    assert places == sorted(set(places))
 
 
 async def test_bad_event_ids_are_refused(server: Served) -> None:
@@ -142,3 +145,24 @@ async def test_a_stream_is_closed_within_a_second_of_sigterm(tmp_path: Path, dem
                 took = time.monotonic() - begun
             assert await process.end() == 0
     assert took < 1
+
+
+async def test_who_waits_for_a_reply_when_the_server_stops_is_told_so(tmp_path: Path, demo: DemoServices) -> None:
+    gate = asyncio.Event()
+    async with ollama_server([say("slow", gate=gate)]) as ollama:
+        urls = {**demo, "ollama": ollama.url}
+        async with (
+            server_process(tmp_path / "data", urls, SHUTDOWN_GRACE_SECONDS="0.5") as process,
+            httpx2.AsyncClient(base_url=process.url, timeout=30, trust_env=False) as client,
+        ):
+            asking = asyncio.create_task(client.post("/orchestrate", json=message("speak")))
+            await ollama.received(1)
+            assert process.process
+            process.process.send_signal(signal.SIGTERM)
+            answer = await asking
+            assert await process.end() == 0
+            await process.start()
+            found = (await client.get(f"/orchestrations/{answer.json()['orchestration_id']}")).json()
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/run-interrupted")
+    assert answer.headers["retry-after"]
+    assert found["message"] == "speak"

@@ -1,0 +1,22 @@
+"""How long what is under way may still take when the server stops."""
+
+import asyncio
+
+
+class Grace:
+    """Seconds that begin to pass once, for everybody who waits: first the server's connections, then what runs.
+
+    Args:
+        seconds: How many there are.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends_at: float | None = None
+
+    def left(self) -> float:
+        """Return how many seconds are left; the first who asks lets them begin."""
+        now = asyncio.get_running_loop().time()
+        if self._ends_at is None:
+            self._ends_at = now + self._seconds
+        return max(0.0, self._ends_at - now)
