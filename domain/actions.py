@@ -108,7 +108,8 @@ class Result(Frozen):
 
     Args:
         http_status: The service's status, where it answered.
-        duration_ms: From the first byte sent to the last received, in milliseconds.
+        duration_ms: From the first byte sent to the last received, in milliseconds; of a call that did not succeed
+            all that it took, what it was tried again for included; 0 where nothing was sent.
         body: The service's answer as text (JSON in canonical form), bounded; for the others a sentence that says why.
     """
 

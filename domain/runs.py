@@ -244,10 +244,13 @@ def _words(run: Run, state: State, waiting: int) -> str:
         return state.get("reply", "")
     if run.status == "awaiting_approval":
         return _waits(waiting)
-    sent = sum(result["outcome"] in ("executed", "unknown") for result in state.get("results", {}).values())
-    return (
-        f"This run was {run.status}. {f'{sent} of its actions had been sent before.' if sent else 'Nothing was sent.'}"
-    )
+    ended = "was cancelled" if run.status == "cancelled" else "failed"
+    sent = sum(_was_sent(result) for result in state.get("results", {}).values())
+    return f"This run {ended}. {f'{sent} of its actions had been sent before.' if sent else 'Nothing was changed.'}"
+
+
+def _was_sent(result: dict[str, Any]) -> bool:
+    return result["outcome"] in ("executed", "unknown") or result.get("http_status") is not None
 
 
 def _waits(count: int) -> str:

@@ -294,8 +294,15 @@ def _denied(action: Action, refusal: Refusal) -> Result:
 
 
 def _came(action: Action, outcome: Outcome, error: ServiceError | None) -> Result:
-    body = f"{error.detail} {error.body}".strip() if error else LOST
-    return Result(action_id=action.action_id, outcome=outcome, http_status=error.status if error else None, body=body)
+    if error is None:
+        return Result(action_id=action.action_id, outcome=outcome, body=LOST)
+    return Result(
+        action_id=action.action_id,
+        outcome=outcome,
+        http_status=error.status,
+        duration_ms=error.duration_ms or 0.0,
+        body=f"{error.detail} {error.body}".strip(),
+    )
 
 
 def _not_applied(action: Action, refusal: Refusal | None, error: ServiceError | None) -> Result:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -242,12 +243,15 @@ class Services:
         Args:
             options: As `PooledClient.request` takes them.
         """
+        began = time.perf_counter()
         try:
             return await self.client(service).request(method, url, breaker=self._breakers[service], **options)
-        except (CircuitOpen, ServiceRefused):
+        except CircuitOpen:
             raise
-        except ServiceError:
-            self._one(service).doubt()
+        except ServiceError as error:
+            error.duration_ms = (time.perf_counter() - began) * 1000
+            if not isinstance(error, ServiceRefused):
+                self._one(service).doubt()
             raise
 
     async def probe(self, service: str) -> Health:

@@ -73,6 +73,12 @@ async def test_a_service_that_is_down_is_said_to_be_down(server: Served, demo: D
     assert "petstore" in body["reply"]
 
 
+async def test_what_a_service_refuses_took_its_time_as_well(server: Served) -> None:
+    (action,) = (await ask(server.client, "show pet 999")).json()["actions"]
+    assert (action["status"], action["http_status"]) == ("failed", 404)
+    assert action["duration_ms"] > 0
+
+
 async def test_what_fits_no_operation_is_answered_with_what_can_be_done(server: Served) -> None:
     body = (await ask(server.client, "tell me a joke")).json()
     assert body["status"] == "completed"
@@ -90,6 +96,20 @@ async def test_without_error_handling_a_failing_service_fails_the_run_which_stil
     assert (answer.status_code, answer.json()["type"]) == (502, "/problems/service-error")
     assert (run["status"], run["error"]["error"]) == ("failed", "ServiceError")
     assert [action["status"] for action in run["actions"]] == ["executed", "failed"]
+
+
+async def test_a_run_that_failed_at_a_refusal_does_not_say_that_nothing_was_sent(
+    tmp_path: Path, demo: DemoServices
+) -> None:
+    async with served(settings_for(tmp_path / "data", demo, enable_error_handling=False)) as server:
+        answer = await ask(server.client, "show pet 999")
+        run_id = answer.json()["orchestration_id"]
+        run = (await server.client.get(f"/orchestrations/{run_id}")).json()
+    async with served(settings_for(tmp_path / "data", demo)) as server:
+        stream = (await server.client.get(f"/orchestrations/{run_id}/stream")).text
+    assert run["reply"] == "This run failed. 1 of its actions had been sent before."
+    assert "event: error" in stream
+    assert "event: done" not in stream
 
 
 async def test_a_run_stops_at_the_bound_of_its_steps_and_says_so(tmp_path: Path, demo: DemoServices) -> None:
