@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -34,7 +35,7 @@ from api.guard import Guard
 from boot.container import Container, open_container
 from boot.logs import set_up_logs
 from boot.settings import Settings, read_settings
-from domain.errors import OrchestrationError
+from domain.errors import ConfigurationError, OrchestrationError
 
 log = structlog.get_logger("server")
 
@@ -103,11 +104,10 @@ def main() -> int:
 
 async def serve(settings: Settings) -> None:
     """Serve on the configured address until a signal says stop; raises what keeps the server from starting."""
+    listener = _bound(settings.host, settings.port)
     async with open_container(settings) as container:
         config = uvicorn.Config(
             create_app(settings, container),
-            host=settings.host,
-            port=settings.port,
             http="h11",  # not the C parser: docs/decisions/0013; like tests/running.py
             ws="none",
             log_config=None,
@@ -117,8 +117,24 @@ async def serve(settings: Settings) -> None:
         )
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, _noted)
-        log.info("serving", url=f"http://{settings.host}:{settings.port}")
-        await Server(config, container).serve()
+        log.info("serving", url=f"http://{settings.host}:{listener.getsockname()[1]}")
+        await Server(config, container).serve([listener])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that has the address, of several an IPv4 one, and does not listen yet.
+
+    Raises `ConfigurationError`.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ConfigurationError(f"{host}:{port} cannot be listened on: {error.strerror}.") from error
+    return listener
 
 
 class Server(uvicorn.Server):

@@ -1,8 +1,11 @@
 """A start loads what it needs and nothing else: the slow libraries wait until somebody configures or asks for them."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.running import refused
 
 ROOT = Path(__file__).parent.parent.parent
 WAITING = {
@@ -31,3 +34,11 @@ def test_what_is_not_configured_is_not_loaded(tmp_path: Path) -> None:
     loaded = set(told.stdout.splitlines())
     assert "langgraph.graph" in loaded
     assert loaded & WAITING == set()
+
+
+async def test_a_port_that_is_taken_is_said_before_anything_is_opened(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = await refused(DATA_DIR=str(tmp_path / "data"), PORT=str(port))
+    assert told == f"Not started: 127.0.0.1:{port} cannot be listened on: Address already in use.\n"
+    assert not (tmp_path / "data").exists()
