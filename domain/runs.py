@@ -164,7 +164,9 @@ def paused(run: Run, asked: Sequence[Approval], entries: Iterable[Entry], toolbo
         shown = each | _answered(requests.get(each["approval_id"]))
         entry = sent.get((shown["action_id"], shown["digest"]))
         actions.append(shown | _sent(entry) if entry else shown)
-    now = {"reply": _waits(len(waiting)), "actions": actions, "approvals": waiting, "interrupt": batch(asked)}
+    _, _, said = reply.get("reply", "").partition("\n\n")
+    words = "\n\n".join(filter(None, (_waits(len(waiting)), said)))
+    now = {"reply": words, "actions": actions, "approvals": waiting, "interrupt": batch(asked)}
     return {**reply, **now}
 
 
@@ -243,7 +245,8 @@ def _words(run: Run, state: State, waiting: int) -> str:
     if run.status == "completed":
         return state.get("reply", "")
     if run.status == "awaiting_approval":
-        return _waits(waiting)
+        said = state.get("said", "")
+        return f"{_waits(waiting)}\n\nBeside it the model said: {said}" if said else _waits(waiting)
     ended = "was cancelled" if run.status == "cancelled" else "failed"
     sent = sum(_was_sent(result) for result in state.get("results", {}).values())
     return f"This run {ended}. {f'{sent} of its actions had been sent before.' if sent else 'Nothing was changed.'}"

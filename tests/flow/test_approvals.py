@@ -22,6 +22,14 @@ async def test_a_refund_waits_for_a_human(server: Served, demo: DemoServices) ->
     assert await refunds(demo["cloudapp"]) == []
 
 
+async def test_what_of_a_message_is_left_out_is_said_before_anybody_decides(server: Served) -> None:
+    answer = (await ask(server.client, "refund order 1001 with $10 and order 1002")).json()
+    shown = (await server.client.get(f"/orchestrations/{answer['orchestration_id']}")).json()
+    assert len(answer["approvals"]) == 1
+    assert "Beside it the model said: To refund an order I need: amount" in answer["reply"]
+    assert shown["reply"] == answer["reply"]
+
+
 async def test_an_approved_refund_is_made_once_and_told(server: Served, demo: DemoServices) -> None:
     run_id, request_id = await paused(server.client)
     decision = await decide(server.client, request_id)
