@@ -48,6 +48,10 @@ class Toolbox(Protocol):
         """Return every operation the agent may propose."""
         ...
 
+    def unknown(self) -> tuple[str, ...]:
+        """Return the services of which no operation is known."""
+        ...
+
     def propose(
         self, call: Call, *, run_id: str, step: int, index: int, thread_id: str, requester: str, policy: str
     ) -> Action:

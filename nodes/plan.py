@@ -6,7 +6,7 @@ from langgraph.types import StreamWriter
 
 from domain.actions import Action, Call, Operation, Result
 from domain.canonical import JSON, canonical, parsed
-from domain.conversation import Decision, Done, Message, Passage, Turn
+from domain.conversation import Decision, Done, Message, Notice, Passage, Turn
 from domain.errors import InvalidInput, ServiceError
 from domain.experiments import VariantConfig
 from domain.origins import origins_of
@@ -58,7 +58,7 @@ async def plan(
 
     turn = _turn(state, toolbox, wanted)
     decision = await model.decide(turn, on_token=on_token)
-    update: Update = {"answered_by": decision.answered_by, "notices": _notices(state, decision)}
+    update: Update = {"answered_by": decision.answered_by, "notices": _notices(state, decision, toolbox)}
     if state["variants"]:
         update["variants"] = _exposed(state, decision, turn)
     if not decision.calls:
@@ -111,11 +111,18 @@ def _done(state: State, action: Action, result: Result) -> Done:
     return Done(action=action, result=result, edited=edited)
 
 
-def _notices(state: State, decision: Decision) -> list[dict[str, object]]:
-    return [
-        *state["notices"],
-        *(new for notice in decision.notices if (new := notice.model_dump()) not in state["notices"]),
-    ]
+def _notices(state: State, decision: Decision, toolbox: Toolbox) -> list[dict[str, object]]:
+    notices = (*decision.notices, *map(_unheard, toolbox.unknown()))
+    return [*state["notices"], *(new for each in notices if (new := each.model_dump()) not in state["notices"])]
+
+
+def _unheard(service: str) -> Notice:
+    return Notice(
+        port="services",
+        mode="degraded",
+        reason=f"What {service} offers is not known: it has not answered yet.",
+        lost=f"Nothing can be asked of {service}, and another service may have been asked in its place.",
+    )
 
 
 def _proposed(state: State, turn: Turn, calls: tuple[Call, ...], toolbox: Toolbox, policy_version: str) -> Update:

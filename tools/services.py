@@ -226,6 +226,10 @@ class Services:
             self._by_name = {(each.service, each.name): each for each in self._operations}
         return self._operations
 
+    def unknown(self) -> tuple[str, ...]:
+        """Return the services of which no operation is known: they did not answer, and never had before."""
+        return tuple(name for name, one in self._connected.items() if not one.offer.operations)
+
     def operation(self, service: str, name: str) -> Operation | None:
         """Return an operation, or `None` where it is not offered or not allowed."""
         self.operations()

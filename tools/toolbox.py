@@ -29,6 +29,10 @@ class Toolbox:
         """Return every operation on offer, in the order of the services file; the same tuple until one changes."""
         return self._services.operations()
 
+    def unknown(self) -> tuple[str, ...]:
+        """Return the services of which no operation is known."""
+        return self._services.unknown()
+
     def propose(
         self, call: Call, *, run_id: str, step: int, index: int, thread_id: str, requester: str, policy: str
     ) -> Action:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.asking import ask
 from tests.ollama_server import call, ollama_server, say
-from tests.running import Served, served, settings_for
+from tests.running import Served, free_port, served, settings_for
 from tests.services import DemoServices
 
 
@@ -71,6 +71,14 @@ async def test_a_service_that_is_down_is_said_to_be_down(server: Served, demo: D
     assert body["status"] == "completed"
     assert body["actions"][0]["status"] == "failed"
     assert "petstore" in body["reply"]
+
+
+async def test_a_service_that_never_answered_is_missed_in_the_reply(tmp_path: Path, demo: DemoServices) -> None:
+    urls = {**demo, "cloudapp": f"http://127.0.0.1:{free_port()}"}
+    async with served(settings_for(tmp_path / "data", urls)) as server:
+        degraded = (await ask(server.client, "show order 1001")).json()["degraded"]
+    (notice,) = [each for each in degraded if each["port"] == "services"]
+    assert "cloudapp" in notice["reason"]
 
 
 async def test_what_a_service_refuses_took_its_time_as_well(server: Served) -> None:

@@ -28,6 +28,9 @@ class Shelf:
     def operations(self) -> tuple[Operation, ...]:
         return READ, PAY
 
+    def unknown(self) -> tuple[str, ...]:
+        return ()
+
     def propose(self, call: Call, **_: Any) -> Action:
         raise AssertionError(f"{call.operation} must not be proposed")
 
