@@ -26,7 +26,7 @@ async def list_actions(given: Annotated[ActionsIn, Query()], container: Opened, 
 
 @router.get("/{action_id}", response_model=LedgerEntryOut, responses=refusals(404))
 async def get_action(action_id: ActionId, container: Opened, principal: Caller) -> Response:
-    """Return one action, whatever its state."""
+    """Return one action that was released, whatever its state; what still waits for a human is an approval."""
     return JSONResponse((await container.ledger.get(action_id, owner=principal.sees("approver"))).shown())
 
 

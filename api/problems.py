@@ -128,11 +128,13 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     return problem(status, name_of(type(error)), error.detail, extra=error.extra, headers=headers)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for this class
     wrong = [{"where": list(each["loc"]), "message": each["msg"], "kind": each["type"]} for each in error.errors()]
     first = wrong[0]
     detail = f"{'.'.join(str(part) for part in first['where'])}: {first['message']}"
+    if first["where"] == ["body"] and "json" not in request.headers.get("content-type", "json"):
+        detail = f"{detail}. It is read as JSON with `Content-Type: application/json` only."
     return problem(422, "invalid-input", detail, extra={"errors": wrong[:20]})
 
 

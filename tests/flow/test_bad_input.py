@@ -46,6 +46,14 @@ BODIES: dict[str, tuple[bytes, int]] = {
 }
 
 
+async def test_json_that_is_sent_as_a_form_is_told_what_it_lacks(shared: Served) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    body = b'{"user_id":1,"session_id":"s","message":"m"}'
+    answer = await shared.client.post("/orchestrate", content=body, headers=form)
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("route", ["/orchestrate", "/orchestrate/stream"])
 @pytest.mark.parametrize("name", BODIES)
 async def test_a_bad_body_is_refused_and_leaves_nothing(shared: Served, route: str, name: str) -> None:
