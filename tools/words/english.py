@@ -70,6 +70,15 @@ COMPARING = _words(
     " greater higher larger bigger older later longer most least maximum minimum max min between since until till after"
     " before through starting ending"
 )
+TURNING = _words("minus negative less half third quarter twice thrice double triple except excluding")
+"""Words that make another number of the one after them."""
+
+MULTIPLYING = _words(
+    "hundred hundreds thousand thousands grand lakh crore m mm mn mil mio mln million millions bn billion billions tn"
+    " trillion trillions dozen dozens pence penny pennies pct pc bps per each apiece times twice thrice fold half"
+)
+"""Words that make another number of the one before them."""
+
 COLOURS = _words(
     "red blue green yellow black white grey gray silver orange purple brown pink gold beige turquoise violet navy"
 )

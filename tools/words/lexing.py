@@ -4,6 +4,7 @@ import re
 from datetime import date
 from typing import Literal, NamedTuple
 
+from tools.words import english
 from tools.words.english import parts, stem
 
 type TokenKind = Literal["word", "number", "date", "quoted", "identifier", "mark"]
@@ -19,8 +20,10 @@ TOKEN = re.compile(
       | [0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})
   | (?P<date>(?<![\w.-])[0-9]{4}-[0-9]{2}-[0-9]{2}
       (?:[T\ ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?(?![\w-]))
-  | (?P<number>(?P<sign>(?<![\w.)])-)?(?P<currency>[$€£¥]\ ?)?(?P<digits>[0-9](?:[0-9.,]*[0-9])?)
-      (?P<tail>\ ?(?:[$€£¥](?!\w)|%|(?i:usd|eur|gbp|chf|dollars?|euros?|pounds?|percent|k)\b)|[\w-]+)?)
+  | (?P<number>(?P<sign>(?<![\w.)])[-\u2010-\u2015\u2212\ufe63\uff0d])?(?P<currency>[$€£¥]\ ?)?
+      (?P<digits>(?:(?<![\w.])\.)?[0-9](?:[0-9.,]*[0-9])?)
+      (?P<tail>\ ?(?:[$€£¥](?!\w)|[%¢]|(?i:usd|eur|gbp|chf|dollars?|euros?|pounds?|cents?|percent|k)\b)
+        |[\w\u2010-\u2013\u2212+*^-]+)?)
   | (?P<mixed>[A-Za-z]{1,20}[-_]?[0-9][\w-]{0,60})
   | (?P<word>[^\W\d]+(?:['\u2019-][^\W\d]+)*)
   | (?P<mark>[=:,;.?!\n<>()%#&])
@@ -30,7 +33,15 @@ TOKEN = re.compile(
 GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 CONTINENTAL = re.compile(r"[0-9]+,[0-9]{1,2}|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}")
+GROUPED_BY_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
+"""A thousand to some, and one to others."""
+
+MINUS = ("-", "\u2212")
 PERCENT = ("%", "percent")
+CENTS = ("¢", "cent", "cents")
+MULTIPLYING_PHRASES = (("and", "a", "half"), ("or", "more"), ("or", "less"), ("or", "so"))
+ALL = frozenset({"all", "everything", "anything", "any"})
+BETWEEN = frozenset({"of", "the", "a", "an", "for"})
 
 
 class Token(NamedTuple):
@@ -55,7 +66,50 @@ class Token(NamedTuple):
 
 def tokens(text: str) -> tuple[Token, ...]:
     """Return the tokens of a text in order; what is none of them is passed over."""
-    return tuple(_token(match) for match in TOKEN.finditer(text))
+    said = [_token(match) for match in TOKEN.finditer(text)]
+    found: list[Token] = []
+    place = 0
+    while place < len(said):
+        token, place = said[place], place + 1
+        if token.kind == "number":
+            after = _multiplying(said, place)
+            before = _turning(found)
+            if before or after:
+                token = _odd(text, found[-before].start if before else token.start, said[place + after - 1].end)
+                del found[len(found) - before :]
+                place += after
+        found.append(token)
+    return tuple(found)
+
+
+def _turning(before: list[Token]) -> int:
+    """Return how many of the last words make another number of the one that follows: `minus`, `half of`, `all but`."""
+    last = [token.plain for token in before[-3:]]
+    if last[-1:] == ["but"] and ALL.intersection(last[-2:-1]):
+        return 2
+    for count in range(1, len(last) + 1):
+        if last[-count] in english.TURNING:
+            return count
+        if last[-count] not in BETWEEN:
+            break
+    return 0
+
+
+def _multiplying(said: list[Token], place: int) -> int:
+    """Return how many of the words from a place on make another number of the one before: `million`, `per item`."""
+    for phrase in MULTIPLYING_PHRASES:
+        if tuple(token.plain for token in said[place : place + len(phrase)]) == phrase:
+            return len(phrase)
+    count = 0
+    while place + count < len(said) and said[place + count].plain in english.MULTIPLYING:
+        count += 1
+    return count
+
+
+def _odd(text: str, start: int, end: int) -> Token:
+    """Return a number that is not understood, and so goes into no argument."""
+    whole = text[start:end].strip()
+    return Token("number", whole, whole.lower(), start=start, end=end)
 
 
 def _token(match: re.Match[str]) -> Token:
@@ -92,14 +146,27 @@ def _word(text: str, start: int, end: int) -> Token:
 def _number(match: re.Match[str]) -> Token:
     digits = match.group("digits")
     tail = (match.group("tail") or "").strip().lower()
-    unit = "percent" if tail in PERCENT else "money" if match.group("currency") or _names_money(tail) else ""
-    start, end = match.start(), match.end()
-    if tail and not unit and tail != "k":
+    cents, known = tail in CENTS, tail in {"", "k", *PERCENT} or _names_money(tail)
+    unit = "percent" if tail in PERCENT else "money" if match.group("currency") or _names_money(tail) or cents else ""
+    start, end, sign = match.start(), match.end(), match.group("sign")
+    if not known and not unit:
         return Token("identifier", match.group(), match.group().lower(), value=match.group(), start=start, end=end)
     value = exact(digits, money=unit == "money", thousands=tail == "k")
-    if value is not None and match.group("sign"):
-        value = -value
-    return Token("number", match.group().strip(), digits, value=value, unit=unit, start=start, end=end)
+    if cents:
+        value = None if match.group("currency") else _of_cents(value)
+    elif not known or (match.group("currency") and unit == "percent"):
+        value = None
+    if value is not None and sign:
+        value = -value if sign in MINUS else None
+    plain = digits if value is None or not (sign or cents or tail == "k") else str(value)
+    return Token("number", match.group().strip(), plain, value=value, unit=unit, start=start, end=end)
+
+
+def _of_cents(value: int | float | None) -> int | float | None:
+    """Return the amount that a whole number of cents makes."""
+    if not isinstance(value, int):
+        return None
+    return value / 100 if value % 100 else value // 100
 
 
 def _names_money(tail: str) -> bool:
@@ -114,7 +181,7 @@ def exact(digits: str, *, money: bool, thousands: bool = False) -> int | float |
         digits = digits.replace(".", "").replace(",", ".")
     elif GROUPED.fullmatch(digits):
         digits = digits.replace(",", "")
-    elif not PLAIN.fullmatch(digits):
+    elif not PLAIN.fullmatch(digits) or GROUPED_BY_DOTS.fullmatch(digits):
         return None
     whole, _, fraction = digits.partition(".")
     if money and len(fraction) > 2:

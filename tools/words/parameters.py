@@ -111,7 +111,7 @@ def parameter(
 
 
 def _plain(value: JSON) -> str:
-    return re.sub(r"[\s_-]+", "", str(value).lower())
+    return re.sub(r"[\s_-]+", "", value.lower()) if isinstance(value, str) else str(value).lower()
 
 
 def _chosen(schema: dict[str, JSON]) -> dict[str, JSON]:

@@ -68,12 +68,18 @@ def _kept(parameter: Parameter, value: JSON) -> Option:
 
 
 def _enumerated(parameter: Parameter, token: Token) -> Option:
+    if token.kind == "number":
+        return _kept(parameter, parameter.values[token.plain]) if _understood(token, parameter) else ()
     plain = token.plain.replace(" ", "").replace("-", "").replace("_", "")
     if plain in parameter.values:
         return _kept(parameter, parameter.values[plain])
     if len(token.stems) == 1 and token.stems[0] in parameter.value_stems:
         return _kept(parameter, parameter.value_stems[token.stems[0]])
     return ()
+
+
+def _understood(token: Token, parameter: Parameter) -> bool:
+    return token.value is not None and token.plain in parameter.values
 
 
 def _readings(parameter: Parameter, token: Token) -> tuple[JSON, ...]:
@@ -103,13 +109,21 @@ def _moments(token: Token) -> tuple[JSON, ...]:
 
 def _numbers(parameter: Parameter, token: Token) -> tuple[JSON, ...]:
     value = token.value
-    if isinstance(value, str | None):
+    if isinstance(value, str | None) or (value < 0 and _never_negative(parameter)):
         return ()
     if token.unit == "money" and "cent" in parameter.words:
         cents = round(value * 100)
         return (cents,)
     whole = isinstance(value, int)
     return (value,) if whole or parameter.kind == "number" else ()
+
+
+def _never_negative(parameter: Parameter) -> bool:
+    """Tell whether it counts, identifies or costs something, and its schema does not speak of less than nothing."""
+    least = parameter.schema.get("minimum")
+    if isinstance(least, int | float) and least < 0:
+        return False
+    return parameter.identifies or parameter.like(english.QUANTITY_LIKE) or parameter.like(english.MONEY_LIKE)
 
 
 def _texts(token: Token) -> tuple[JSON, ...]:
