@@ -17,7 +17,7 @@ STOP_WORDS = _words(
     " can could would will shall should may might must let want need like know if whether tell give right just so then"
     " too also again one ones thing things whats s out up off per via etc hey hi hello ok okay thanks thank got am"
     " currently immediately asap quickly today really actually maybe exactly information info details me id ids number"
-    " nr data belong belonging made exist exists yes"
+    " nr data belong belonging made exist exists yes either"
 )
 FILLERS = _words(
     "please kindly now then also and just ok okay hi hey hello yes so well alright sure next first finally thanks thank"
@@ -68,7 +68,7 @@ VAGUE = _words(
 COMPARING = _words(
     "below under beneath within above over beyond than less cheaper lower fewer smaller younger shorter earlier more"
     " greater higher larger bigger older later longer most least maximum minimum max min between since until till after"
-    " before through starting ending"
+    " newer before through starting ending"
 )
 TURNING = _words("minus negative less half third quarter twice thrice double triple except excluding")
 """Words that make another number of the one after them."""
@@ -79,6 +79,8 @@ MULTIPLYING = _words(
 )
 """Words that make another number of the one before them."""
 
+SIDES = _words("since after before until till through")
+OF_SIZE = _words("older younger newer earlier later longer shorter bigger larger smaller")
 COLOURS = _words(
     "red blue green yellow black white grey gray silver orange purple brown pink gold beige turquoise violet navy"
 )

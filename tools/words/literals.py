@@ -11,7 +11,7 @@ IDENTIFYING = frozenset({"id", "ids"})
 LESS = frozenset({"below", "under", "beneath", "<", "maximum", "max", "within", "most"})
 MORE = frozenset({"above", "over", "beyond", ">", "minimum", "min", "least"})
 LESS_THAN = frozenset({"less", "cheaper", "lower", "fewer", "smaller", "younger", "shorter", "earlier"})
-MORE_THAN = frozenset({"more", "greater", "higher", "larger", "bigger", "older", "later", "longer"})
+MORE_THAN = frozenset({"more", "greater", "higher", "larger", "bigger", "older", "newer", "later", "longer"})
 STARTING = frozenset({"from", "since", "after", "starting", "between"})
 ENDING = frozenset({"to", "until", "till", "before", "through", "ending", "by"})
 
@@ -25,7 +25,7 @@ class Literal:
         label: Stems of the words right before it, nearest first: `order` of `order 1001`.
         near: Stems of the two words right before it, small ones too: `check in` of `check in 2030-01-31`.
         after: The stem of the word right after it: `night` of `3 nights`.
-        bound: `max` after `under`, `min` after `at least`, or nothing.
+        bound: `max` after `under`, `min` after `at least`, `other` after an unknown `… than`, or nothing.
         side: `start` after `from` or `since`, `end` after `until` or `to`, or nothing.
     """
 
@@ -52,7 +52,8 @@ def _literal(clause: Clause, place: int, token: Token, before: list[Literal]) ->
     bound, start = _bound(said, place)
     side = _side(said, place)
     earlier = before[-1] if before else None
-    if earlier and place - earlier.place == 2 and said[place - 1].plain in {"and", "to"} and earlier.side == "start":
+    ends = earlier is not None and place - earlier.place == 2 and said[place - 1].plain in {"and", "to"}
+    if ends and earlier and earlier.side == "start" and (earlier.bound or token.kind == "date"):
         bound, side = "max", "end"
     if place and said[place - 1].plain == "between":
         bound = "min"
@@ -70,7 +71,7 @@ def _bound(said: tuple[Token, ...], place: int) -> tuple[str, int]:
     if near == "than" and (far in LESS_THAN or far in MORE_THAN):
         turned = place > 2 and said[place - 3].plain in {"no", "not"}
         return "max" if (far in LESS_THAN) != turned else "min", place - (3 if turned else 2)
-    return "", place
+    return ("other", place - 2) if near == "than" else ("", place)
 
 
 def _side(said: tuple[Token, ...], place: int) -> str:

@@ -206,7 +206,8 @@ def _could_be_value(said: tuple[Token, ...], place: int, index: Index) -> bool:
     token = said[place]
     if token.kind != "word" or said[place - 1].plain in {":", "="}:
         return token.kind != "mark"
-    plain = token.plain in english.STOP_WORDS or token.plain in english.PREPOSITIONS or token.plain in english.FACTS
+    small = english.STOP_WORDS | english.PREPOSITIONS | english.FACTS | english.NEGATIONS | REFUSED
+    plain = token.plain in small or token.plain in english.FILLERS
     return not plain and index.nouns.isdisjoint(token.stems)
 
 

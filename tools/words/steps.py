@@ -16,6 +16,7 @@ from tools.words.literals import literals
 from tools.words.matching import CONFIDENT, Match, commands_write, rank
 from tools.words.parameters import Parameter
 from tools.words.phrases import REFUSED, adjective, fill
+from tools.words.restricting import misfits
 from tools.words.values import Filling, fitted
 
 OTHERWISE = 0.6
@@ -115,6 +116,8 @@ def _obstacle(best: Match, sure: list[Match], index: Index) -> str:
         return wording.unplaced((one.token.text for one in best.left), best.entry)
     if turned := _turned_down(filling):
         return turned
+    if lost := misfits(filling):
+        return wording.unplaced(lost, best.entry)
     if filling.missing:
         rivals = [one for one in sure[1:] if best.score - one.score < 0.01 and not one.entry.reads]
         if rivals and not best.entry.reads and not filling.used:

@@ -26,6 +26,7 @@ class Filling:
 
     Args:
         used: Which of the clause's tokens went into arguments.
+        places: Which argument each of them went into.
         notes: What the user should know about how arguments came to be.
     """
 
@@ -33,6 +34,7 @@ class Filling:
     clause: Clause
     arguments: dict[str, JSON] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
+    places: dict[int, Parameter] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -48,6 +50,7 @@ class Filling:
         """Set one argument and mark the words it came from."""
         self.arguments[parameter.name] = value
         self.used.update(places)
+        self.places.update(dict.fromkeys(places, parameter))
 
 
 def fitted(parameter: Parameter, token: Token) -> Option:
@@ -179,7 +182,8 @@ def _affinity(literal: Literal, parameter: Parameter, filling: Filling, index: I
 
 
 def _bound_affinity(literal: Literal, parameter: Parameter) -> int:
-    if parameter.bound != literal.bound:
+    of_size = bool(english.OF_SIZE.intersection(literal.near)) and parameter.like(english.MONEY_LIKE)
+    if parameter.bound != literal.bound or of_size:
         return 0
     if any(_names(parameter, word) for word in literal.label):
         return 10
@@ -220,6 +224,8 @@ def _named(literal: Literal, parameter: Parameter, filling: Filling, index: Inde
 
 def _unnamed(literal: Literal, parameter: Parameter) -> int:
     value = literal.token.value
+    if not english.stems(english.SIDES).isdisjoint(literal.near[-1:]):
+        return 0
     if "year" in parameter.words and isinstance(value, int) and 1900 <= value <= 2100:
         return 5
     if parameter.kind == "string" and not parameter.identifies:
