@@ -32,6 +32,7 @@ WISHES = (
     ("could", "you"),
     ("would", "you"),
     ("will", "you", "please"),
+    *((*negation, word, "to") for negation in (("dont",), ("do", "not"), ("never",)) for word in english.REMINDING),
     ("go", "ahead", "and"),
     ("help", "me", "to"),
     ("help", "me"),
@@ -254,13 +255,19 @@ def _blocked(said: list[Token]) -> str:
     for place, token in enumerate(said):
         if token.kind != "word":
             continue
-        if token.plain in english.NEGATIONS and not _counts(said, place):
+        if token.plain in english.NEGATIONS and not _counts(said, place) and not _reminds(said, place):
             return "not"
         dated = place + 1 < len(said) and said[place + 1].kind in {"date", "number"}
         waiting = token.plain in english.WAITING and place > 0 and not dated
         if waiting or token.plain in english.CONDITIONS or token.plain in english.TIMES:
             return "if"
     return ""
+
+
+def _reminds(said: list[Token], place: int) -> bool:
+    """Tell whether a negation only urges: `don't forget to`."""
+    rest = [token.plain for token in said[place + 1 : place + 3]]
+    return rest[:1] != [] and rest[0] in english.REMINDING and rest[1:] == ["to"]
 
 
 def _counts(said: list[Token], place: int) -> bool:

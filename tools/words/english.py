@@ -37,6 +37,7 @@ NEGATIONS = _words(
     "not never no cannot nor neither nothing nevermind dont doesnt didnt isnt arent wasnt werent cant"
     " wont shouldnt wouldnt couldnt mustnt neednt hasnt havent hadnt"
 )
+REMINDING = _words("forget hesitate")
 CONDITIONS = _words("if unless whenever provided otherwise assuming")
 TIMES = _words(
     "tomorrow tonight later monday tuesday wednesday thursday friday saturday sunday weekly daily monthly yearly"

@@ -14,7 +14,15 @@ MOST_CANDIDATES = 8
 OWN_VERB, KIN_VERB = 4.0, 2.5
 FILLED, MISSING, LEFT_OVER, UNSAID = 1.5, 2.0, 6.0, 0.12
 FAINT, NEAR_BEST = 0.3, 0.25
-QUIET = english.READ_VERBS | english.NAMING | english.COMPARING | english.NEGATIONS | english.VAGUE | english.PRONOUNS
+QUIET = (
+    english.READ_VERBS
+    | english.NAMING
+    | english.COMPARING
+    | english.NEGATIONS
+    | english.REMINDING
+    | english.VAGUE
+    | english.PRONOUNS
+)
 CONFIDENT = 0.5
 """Of the clause's telling words, weighted by rarity, this share must speak for an operation."""
 

@@ -137,6 +137,7 @@ def _texts(token: Token) -> tuple[JSON, ...]:
 
 def fill_numbers(filling: Filling, found: tuple[Literal, ...], index: Index) -> None:
     """Give each value to the parameter its words name best; one value, one parameter."""
+    found = _told_apart(filling, found)
     open_ones = filling.open()
     pairs = [
         (-affinity, place, order, literal, parameter)
@@ -149,6 +150,21 @@ def fill_numbers(filling: Filling, found: tuple[Literal, ...], index: Index) -> 
         if literal.place not in filling.used and parameter.name not in filling.arguments:
             _give(filling, literal, parameter)
     _fill_only_one(filling, found, index)
+
+
+def _told_apart(filling: Filling, found: tuple[Literal, ...]) -> tuple[Literal, ...]:
+    """Return the values without the bare numbers of a change that only their order would tell apart: `refund 10 20`."""
+    bare = [one for one in found if _bare(one) and one.place not in filling.used]
+    if filling.entry.reads or len(bare) < 2:
+        return found
+    wanted = [one for one in filling.missing if all(fitted(one, literal.token) for literal in bare)]
+    return tuple(one for one in found if one not in bare) if len(wanted) > 1 else found
+
+
+def _bare(literal: Literal) -> bool:
+    """Tell whether nothing next to a number says what it is."""
+    named = literal.label or literal.after or literal.token.unit or literal.near[-1:] == ("with",)
+    return literal.token.kind == "number" and not named
 
 
 def _give(filling: Filling, literal: Literal, parameter: Parameter) -> None:
