@@ -62,6 +62,16 @@ NOT_UNDERSTOOD = [
     "$50/2",
     "$5 per item",
     "$5 each",
+    "$5/item",
+    "- 50",
+    "- $50",
+    "\u2013 $50",
+    "-USD 50",
+    "\u2212USD 50",
+    "~$50",
+    "\u2264 $50",
+    "a negative amount of 50",
+    "$50 minus $10",
 ]
 
 

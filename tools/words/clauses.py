@@ -271,12 +271,14 @@ def _reminds(said: list[Token], place: int) -> bool:
 
 
 def _counts(said: list[Token], place: int) -> bool:
-    """Tell whether a `no` or `not` belongs to a number: `no. 5`, `no more than 5`."""
+    """Tell whether a `no` or `not` belongs to a number: `no. 5`, `not more than 5`."""
     rest = said[place + 1 : place + 3]
     if said[place].plain not in {"no", "not"} or not rest:
         return False
     numbered = rest[1:] if rest[0].plain == "." else rest[:1]
-    return rest[0].plain in {"more", "less"} or any(token.kind in {"number", "identifier"} for token in numbered)
+    if rest[0].plain in {"more", "less"}:
+        return True
+    return said[place].plain == "no" and any(token.kind in {"number", "identifier"} for token in numbered)
 
 
 def _has_content(clause: Clause) -> bool:

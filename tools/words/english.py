@@ -76,7 +76,7 @@ TURNING = _words("minus negative less half third quarter twice thrice double tri
 
 MULTIPLYING = _words(
     "hundred hundreds thousand thousands grand lakh crore m mm mn mil mio mln million millions bn billion billions tn"
-    " trillion trillions dozen dozens pence penny pennies pct pc bps per each apiece times twice thrice fold half"
+    " trillion trillions dozen dozens pence penny pennies pct pc bps per each apiece times twice thrice fold half minus"
 )
 """Words that make another number of the one before them."""
 

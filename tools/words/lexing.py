@@ -23,7 +23,7 @@ TOKEN = re.compile(
   | (?P<number>(?P<sign>(?<![\w.)])[-\u2010-\u2015\u2212\ufe63\uff0d])?(?P<currency>[$€£¥]\ ?)?
       (?P<digits>(?:(?<![\w.])\.)?[0-9](?:[0-9.,]*[0-9])?)
       (?P<tail>\ ?(?:[$€£¥](?!\w)|[%¢]|(?i:usd|eur|gbp|chf|dollars?|euros?|pounds?|cents?|percent|k)\b)
-        |[\w\u2010-\u2013\u2212+*^-]+)?)
+        |(?:[\w\u2010-\u2013\u2212+*^-]|/(?=[^\W\d]))+)?)
   | (?P<mixed>[A-Za-z]{1,20}[-_]?[0-9][\w-]{0,60})
   | (?P<word>[^\W\d]+(?:['\u2019-][^\W\d]+)*)
   | (?P<mark>[=:,;.?!\n<>()%#&])
@@ -36,12 +36,15 @@ CONTINENTAL = re.compile(r"[0-9]+,[0-9]{1,2}|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2
 GROUPED_BY_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 """A thousand to some, and one to others."""
 
+DASH = re.compile(r"[-\u2010-\u2015\u2212\ufe63\uff0d]")
+ROUGH = "~\u2248\u2264\u2265\u00b1\u00d7\u00f7"
+CURRENCIES = frozenset({"usd", "eur", "gbp", "chf"})
 MINUS = ("-", "\u2212")
 PERCENT = ("%", "percent")
 CENTS = ("¢", "cent", "cents")
 MULTIPLYING_PHRASES = (("and", "a", "half"), ("or", "more"), ("or", "less"), ("or", "so"))
 ALL = frozenset({"all", "everything", "anything", "any"})
-BETWEEN = frozenset({"of", "the", "a", "an", "for"})
+BETWEEN = frozenset({"of", "the", "a", "an", "for", "amount", "sum", "value", "price", "total"})
 
 
 class Token(NamedTuple):
@@ -74,7 +77,7 @@ def tokens(text: str) -> tuple[Token, ...]:
         if token.kind == "number":
             after = _multiplying(said, place)
             before = _turning(found)
-            if before or after:
+            if before or after or (found and _signed(text, found[-1], token)):
                 token = _odd(text, found[-before].start if before else token.start, said[place + after - 1].end)
                 del found[len(found) - before :]
                 place += after
@@ -93,6 +96,14 @@ def _turning(before: list[Token]) -> int:
         if last[-count] not in BETWEEN:
             break
     return 0
+
+
+def _signed(text: str, before: Token, number: Token) -> bool:
+    """Tell whether a sign before a number is not part of it: `with - 5`, `-USD 5`, `~5`."""
+    gap = text[before.end : number.start]
+    if any(one in gap for one in ROUGH) or (DASH.search(gap) and before.plain in english.PREPOSITIONS):
+        return True
+    return before.plain in CURRENCIES and bool(DASH.match(text[max(0, before.start - 1) : before.start]))
 
 
 def _multiplying(said: list[Token], place: int) -> int:
