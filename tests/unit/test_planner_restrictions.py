@@ -28,6 +28,7 @@ NOT_UNDERSTOOD = [
     ("red or blue cars", "“red or blue”"),
     ("either red or blue cars", "“red or blue”"),
     ("cars with color red or blue", "“red or blue”"),
+    ("are there red cars, or blue ones?", "“or blue”"),
     ("red cars or vans", "“cars or vans”"),
     ("customers or orders", "“customers or orders”"),
     ("sold or pending pets", "“sold or pending”"),

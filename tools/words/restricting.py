@@ -89,7 +89,8 @@ def _alternatives(filling: Filling) -> Iterator[str]:
             continue
         sides = places.get(place - 1), places.get(place + 1)
         if sides[0] is None or sides[0].kind != "array" or sides[0] is not sides[1]:
-            yield f"{before.text} {token.text} {after.text}"
+            opening = "" if before.kind == "mark" else f"{before.text} "
+            yield f"{opening}{token.text} {after.text}"
 
 
 def _unchosen(filling: Filling) -> Iterator[str]:
