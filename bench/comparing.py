@@ -11,10 +11,11 @@ from pathlib import Path
 from bench.bare import MESSAGE, bare_graphs, model_ms
 from bench.load import CpuClock, Load, Shot, load, middle
 from bench.loopback import Connection
-from bench.processes import server
+from bench.processes import recording, server
 from bench.progress import Progress
 
 SERVER = "server"
+RECORDS = "records"
 WARM_RUNS = 20
 
 
@@ -23,7 +24,8 @@ class Comparison:
     """What came of it.
 
     Args:
-        loads: By what ran (a checkpointer's name, or `SERVER`) and how many ran at once.
+        loads: By what ran (a checkpointer's name, `SERVER`, or `RECORDS` for HTTP and records without a graph) and how
+            many ran at once.
         model_ms: What the embedded planner costs in every run.
     """
 
@@ -69,7 +71,9 @@ async def compare(folder: Path, progress: Progress, *, at_once: Sequence[int], r
         bare, model = await stack.enter_async_context(bare_graphs(folder))
         running = await stack.enter_async_context(server(folder))
         contenders = {name: Contender(partial(_same, run), time.process_time) for name, run in bare.items()}
+        floor = await stack.enter_async_context(recording(_made(folder / "records")))
         contenders[SERVER] = Contender(partial(_connected, running.url, count()), running.cpu)
+        contenders[RECORDS] = Contender(partial(_connected, floor.url, count()), floor.cpu)
         for contender in contenders.values():
             await contender.load(runs=WARM_RUNS, at_once=1)
         found: dict[tuple[str, int], list[Load]] = {}
@@ -90,6 +94,11 @@ def ask_on_new_session(connection: Connection, sessions: Iterator[int], *, messa
         return await connection.post("/orchestrate", body)
 
     return ask
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 @asynccontextmanager

@@ -60,12 +60,17 @@ async def server(folder: Path, urls: Mapping[str, str] | None = None) -> AsyncIt
         "LOG_LEVEL": "ERROR",
         **{f"{name.upper()}_URL": each for name, each in (urls or {}).items()},
     }
-    before = time.perf_counter()
-    async with _running([str(ROOT / "server.py")], folder, settings) as child:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await _healthy(url, child):  # noqa: ASYNC110  # another process tells no event
-                await asyncio.sleep(LOOK_SECONDS)
-        yield Serving(url, time.perf_counter() - before, psutil.Process(child.pid))
+    async with _serving(url, [str(ROOT / "server.py")], folder, settings) as serving:
+        yield serving
+
+
+@asynccontextmanager
+async def recording(folder: Path) -> AsyncIterator[Serving]:
+    """Run `bench.recording` on a free port and data in a folder until the block ends."""
+    url = f"http://127.0.0.1:{free_port()}"
+    arguments = ["-m", "bench.recording", url.rpartition(":")[2], str(folder)]
+    async with _serving(url, arguments, folder, {"PYTHONPATH": str(ROOT)}) as serving:
+        yield serving
 
 
 @asynccontextmanager
@@ -98,6 +103,16 @@ def free_port() -> int:
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment with none of this product's settings in it."""
     return {name: value for name, value in environment.items() if name.lower() not in Settings.model_fields}
+
+
+@asynccontextmanager
+async def _serving(url: str, arguments: list[str], folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Serving]:
+    before = time.perf_counter()
+    async with _running(arguments, folder, settings) as child:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await _healthy(url, child):  # noqa: ASYNC110  # another process tells no event
+                await asyncio.sleep(LOOK_SECONDS)
+        yield Serving(url, time.perf_counter() - before, psutil.Process(child.pid))
 
 
 @asynccontextmanager

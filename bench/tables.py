@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.acting import Acts
-from bench.comparing import SERVER, Comparison
+from bench.comparing import RECORDS, SERVER, Comparison
 from bench.experimenting import Experimenting
 from bench.growing import Growth
 from bench.savers import GRAPHS, MEMORY, PACKAGE, PACKAGE_FILE, Saving
@@ -15,6 +15,7 @@ NAMES = {
     "memory": "graph, in memory",
     "SQLite": "graph, SQLite",
     SERVER: "server, SQLite, over HTTP",
+    RECORDS: "HTTP and two records, no graph",
 }
 SAVERS = {
     "none": "none",
