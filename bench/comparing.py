@@ -71,7 +71,7 @@ async def compare(folder: Path, progress: Progress, *, at_once: Sequence[int], r
         bare, model = await stack.enter_async_context(bare_graphs(folder))
         running = await stack.enter_async_context(server(folder))
         contenders = {name: Contender(partial(_same, run), time.process_time) for name, run in bare.items()}
-        floor = await stack.enter_async_context(recording(_made(folder / "records")))
+        floor = await stack.enter_async_context(recording(folder / "records.sqlite"))
         contenders[SERVER] = Contender(partial(_connected, running.url, count()), running.cpu)
         contenders[RECORDS] = Contender(partial(_connected, floor.url, count()), floor.cpu)
         for contender in contenders.values():
@@ -94,11 +94,6 @@ def ask_on_new_session(connection: Connection, sessions: Iterator[int], *, messa
         return await connection.post("/orchestrate", body)
 
     return ask
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 @asynccontextmanager

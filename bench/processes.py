@@ -65,11 +65,11 @@ async def server(folder: Path, urls: Mapping[str, str] | None = None) -> AsyncIt
 
 
 @asynccontextmanager
-async def recording(folder: Path) -> AsyncIterator[Serving]:
-    """Run `bench.recording` on a free port and data in a folder until the block ends."""
+async def recording(file: Path) -> AsyncIterator[Serving]:
+    """Run `bench.recording` on a free port and data in a file until the block ends."""
     url = f"http://127.0.0.1:{free_port()}"
-    arguments = ["-m", "bench.recording", url.rpartition(":")[2], str(folder)]
-    async with _serving(url, arguments, folder, {"PYTHONPATH": str(ROOT)}) as serving:
+    arguments = ["-m", "bench.recording", url.rpartition(":")[2], str(file)]
+    async with _serving(url, arguments, file.parent, {"PYTHONPATH": str(ROOT)}) as serving:
         yield serving
 
 

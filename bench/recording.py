@@ -1,6 +1,6 @@
 """The floor of a server that keeps its word: HTTP as ours, and a run's two records on disk, around no graph at all.
 
-`python -m bench.recording PORT FOLDER` serves it.
+`python -m bench.recording PORT FILE` serves it.
 """
 
 import asyncio
@@ -42,9 +42,9 @@ def create_app(runs: Runs) -> FastAPI:
     return app
 
 
-async def serve(port: int, folder: Path) -> None:
+async def serve(port: int, file: Path) -> None:
     """Serve until a signal says stop."""
-    async with open_documents(folder / "documents.sqlite") as database:
+    async with open_documents(file) as database:
         runs = Runs(database)
         await runs.open()
         config = uvicorn.Config(create_app(runs), port=port, http="h11", ws="none", log_config=None, access_log=False)

@@ -186,10 +186,11 @@ class ServiceError(OrchestrationError):
     Args:
         status: The HTTP status, where one was received.
         body: The answer's text, bounded, where one was received.
-        duration_ms: How long the call took with everything it was tried again for; None where nobody measured.
     """
 
     duration_ms: float | None = None
+    """How long the call took with everything it was tried again for; None where nobody measured."""
+
     may_have_applied = False
     """Whether the service may have carried out the call in spite of this error."""
 

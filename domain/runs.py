@@ -164,9 +164,8 @@ def paused(run: Run, asked: Sequence[Approval], entries: Iterable[Entry], toolbo
         shown = each | _answered(requests.get(each["approval_id"]))
         entry = sent.get((shown["action_id"], shown["digest"]))
         actions.append(shown | _sent(entry) if entry else shown)
-    _, _, said = reply.get("reply", "").partition("\n\n")
-    words = "\n\n".join(filter(None, (_waits(len(waiting)), said)))
-    now = {"reply": words, "actions": actions, "approvals": waiting, "interrupt": batch(asked)}
+    _, _, beside = reply.get("reply", "").partition("\n\n")
+    now = {"reply": _waits(len(waiting), beside), "actions": actions, "approvals": waiting, "interrupt": batch(asked)}
     return {**reply, **now}
 
 
@@ -246,7 +245,7 @@ def _words(run: Run, state: State, waiting: int) -> str:
         return state.get("reply", "")
     if run.status == "awaiting_approval":
         said = state.get("said", "")
-        return f"{_waits(waiting)}\n\nBeside it the model said: {said}" if said else _waits(waiting)
+        return _waits(waiting, said and f"Beside it the model said: {said}")
     ended = "was cancelled" if run.status == "cancelled" else "failed"
     sent = sum(_was_sent(result) for result in state.get("results", {}).values())
     return f"This run {ended}. {f'{sent} of its actions had been sent before.' if sent else 'Nothing was changed.'}"
@@ -256,8 +255,11 @@ def _was_sent(result: dict[str, Any]) -> bool:
     return result["outcome"] in ("executed", "unknown") or result.get("http_status") is not None
 
 
-def _waits(count: int) -> str:
+def _waits(count: int, beside: str) -> str:
+    """Return how many actions wait for a human, and behind it in a paragraph of its own what else is to be said."""
     if count == 0:
-        return "Every action is decided, and the run goes on."
-    what, have = ("An action waits", "has") if count == 1 else (f"{count} actions wait", "have")
-    return f"{what} for a human's approval and {have} not been sent."
+        words = "Every action is decided, and the run goes on."
+    else:
+        what, have = ("An action waits", "has") if count == 1 else (f"{count} actions wait", "have")
+        words = f"{what} for a human's approval and {have} not been sent."
+    return f"{words}\n\n{beside}" if beside else words

@@ -69,11 +69,7 @@ class Afterwards:
 
     async def close(self) -> None:
         """Let what is under way finish for a while; what does not is followed by the next process."""
-        running = list(self._under_way.values())
-        if running:
-            await asyncio.wait(running, timeout=self.grace.left())
-        for task in running:
-            task.cancel()
+        await self.grace.spend_on(list(self._under_way.values()))
 
     async def _followed(self, entry: Entry) -> None:
         try:

@@ -239,11 +239,7 @@ class Orchestrations:
         for live in self._lives.running():
             if live.waits:
                 live.abandon()
-        running = [live.task for live in self._lives.running() if live.task]
-        if running:
-            await asyncio.wait(running, timeout=self._grace.left())
-        for task in running:
-            task.cancel()
+        await self._grace.spend_on([live.task for live in self._lives.running() if live.task])
 
     def _set_going(self, run: Run, lease: Lease, held: AsyncExitStack, message: str | None) -> Live:
         live = self._lives.begin(run)

@@ -1,6 +1,8 @@
 """How long what is under way may still take when the server stops."""
 
 import asyncio
+from collections.abc import Collection
+from typing import Any
 
 
 class Grace:
@@ -20,3 +22,10 @@ class Grace:
         if self._ends_at is None:
             self._ends_at = now + self._seconds
         return max(0.0, self._ends_at - now)
+
+    async def spend_on(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """Let tasks end while there are seconds left, and cancel those that do not."""
+        if tasks:
+            await asyncio.wait(tasks, timeout=self.left())
+        for task in tasks:
+            task.cancel()
