@@ -267,7 +267,7 @@ def _blocked(said: list[Token]) -> str:
 def _reminds(said: list[Token], place: int) -> bool:
     """Tell whether a negation only urges: `don't forget to`."""
     rest = [token.plain for token in said[place + 1 : place + 3]]
-    return rest[:1] != [] and rest[0] in english.REMINDING and rest[1:] == ["to"]
+    return len(rest) == 2 and rest[0] in english.REMINDING and rest[1] == "to"
 
 
 def _counts(said: list[Token], place: int) -> bool:

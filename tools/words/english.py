@@ -80,6 +80,7 @@ MULTIPLYING = _words(
 )
 """Words that make another number of the one before them."""
 
+EVERYTHING = _words("all any anything everything")
 SIDES = _words("since after before until till through")
 OF_SIZE = _words("older younger newer earlier later longer shorter bigger larger smaller")
 COLOURS = _words(

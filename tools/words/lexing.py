@@ -43,7 +43,6 @@ MINUS = ("-", "\u2212")
 PERCENT = ("%", "percent")
 CENTS = ("¢", "cent", "cents")
 MULTIPLYING_PHRASES = (("and", "a", "half"), ("or", "more"), ("or", "less"), ("or", "so"))
-ALL = frozenset({"all", "everything", "anything", "any"})
 BETWEEN = frozenset({"of", "the", "a", "an", "for", "amount", "sum", "value", "price", "total"})
 
 
@@ -88,7 +87,7 @@ def tokens(text: str) -> tuple[Token, ...]:
 def _turning(before: list[Token]) -> int:
     """Return how many of the last words make another number of the one that follows: `minus`, `half of`, `all but`."""
     last = [token.plain for token in before[-3:]]
-    if last[-1:] == ["but"] and ALL.intersection(last[-2:-1]):
+    if last[-1:] == ["but"] and english.EVERYTHING.intersection(last[-2:-1]):
         return 2
     for count in range(1, len(last) + 1):
         if last[-count] in english.TURNING:
@@ -181,7 +180,7 @@ def _of_cents(value: int | float | None) -> int | float | None:
 
 
 def _names_money(tail: str) -> bool:
-    return tail[:3] in {"usd", "eur", "gbp", "chf", "dol", "pou"} or tail in {"$", "€", "£", "¥"}
+    return tail[:3] in CURRENCIES | {"dol", "pou"} or tail in {"$", "€", "£", "¥"}
 
 
 def exact(digits: str, *, money: bool, thousands: bool = False) -> int | float | None:

@@ -51,13 +51,17 @@ def _literal(clause: Clause, place: int, token: Token, before: list[Literal]) ->
     said = clause.said
     bound, start = _bound(said, place)
     side = _side(said, place)
-    earlier = before[-1] if before else None
-    ends = earlier is not None and place - earlier.place == 2 and said[place - 1].plain in {"and", "to"}
-    if ends and earlier and earlier.side == "start" and (earlier.bound or token.kind == "date"):
+    if before and _ends_range(before[-1], said, place):
         bound, side = "max", "end"
     if place and said[place - 1].plain == "between":
         bound = "min"
     return Literal(place, token, _label(clause, start), _near(said, place), _after(said, place), bound, side)
+
+
+def _ends_range(earlier: Literal, said: tuple[Token, ...], place: int) -> bool:
+    """Tell whether a value is the end of what an earlier one begins: `from 2030-01-31 to 2030-02-03`."""
+    joined = place - earlier.place == 2 and said[place - 1].plain in {"and", "to"}
+    return joined and earlier.side == "start" and (bool(earlier.bound) or said[place].kind == "date")
 
 
 def _bound(said: tuple[Token, ...], place: int) -> tuple[str, int]:

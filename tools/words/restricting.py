@@ -10,7 +10,7 @@ from tools.words.values import Filling, fitted
 
 EXCLUDING = REFUSED | english.NEGATIONS | frozenset({"excluding", "besides", "excludes", "lacking"})
 EXCLUDING_PHRASES = frozenset({("other", "than"), ("rather", "than"), ("apart", "from"), ("instead", "of")})
-EVERYTHING = frozenset({"all", "any", "anything", "every", "everything"})
+EVERYTHING = english.EVERYTHING | {"every"}
 ALTERNATIVE = frozenset({"or", "nor"})
 NO_ALTERNATIVE = frozenset({"not", "no", "so", "something", "anything", "what", "else"})
 """What after `or` makes it mean nothing."""
@@ -22,6 +22,8 @@ FARTHEST = 8
 
 def misfits(filling: Filling) -> list[str]:
     """Return the words of a clause whose meaning is lost or turned around in a call with these arguments."""
+    if turned := _turned_down(filling):
+        return turned
     entry, found = filling.entry, list(_excluded(filling))
     if entry.lists or not entry.reads:
         found += _alternatives(filling)
@@ -29,6 +31,16 @@ def misfits(filling: Filling) -> list[str]:
         named = {word for one in found for word in one.split()}
         found += [one for one in _unchosen(filling) if one not in named]
     return list(dict.fromkeys(found))
+
+
+def _turned_down(filling: Filling) -> list[str]:
+    """Return the first listed value that a listing cannot leave out, where the clause wants `not sold`."""
+    said = filling.clause.said
+    for parameter in filling.open() if filling.entry.lists else ():
+        for place, token in enumerate(said[1:], start=1):
+            if parameter.values and said[place - 1].plain in REFUSED and fitted(parameter, token):
+                return [f"{said[place - 1].text} {token.text}"]
+    return []
 
 
 def _excluded(filling: Filling) -> Iterator[str]:

@@ -15,9 +15,9 @@ from tools.words.lexing import Token
 from tools.words.literals import literals
 from tools.words.matching import CONFIDENT, Match, commands_write, rank
 from tools.words.parameters import Parameter
-from tools.words.phrases import REFUSED, adjective, fill
+from tools.words.phrases import adjective, fill
 from tools.words.restricting import misfits
-from tools.words.values import Filling, fitted
+from tools.words.values import Filling
 
 OTHERWISE = 0.6
 """A complete read is taken instead of an incomplete one when its score is at least this share of it."""
@@ -114,8 +114,6 @@ def _obstacle(best: Match, sure: list[Match], index: Index) -> str:
     filling = best.filling
     if best.left:
         return wording.unplaced((one.token.text for one in best.left), best.entry)
-    if turned := _turned_down(filling):
-        return turned
     if lost := misfits(filling):
         return wording.unplaced(lost, best.entry)
     if filling.missing:
@@ -130,16 +128,6 @@ def _obstacle(best: Match, sure: list[Match], index: Index) -> str:
         if place not in filling.used and place != filling.clause.verb and adjective(said, place, best.entry, index)
     ]
     return wording.unplaced(unknown, best.entry) if unknown else ""
-
-
-def _turned_down(filling: Filling) -> str:
-    """Return that a listing cannot leave out one of its listed values, where the clause wants `not sold`."""
-    said = filling.clause.said
-    for parameter in filling.open() if filling.entry.lists else ():
-        for place, token in enumerate(said[1:], start=1):
-            if parameter.values and said[place - 1].plain in REFUSED and fitted(parameter, token):
-                return wording.unplaced([f"{said[place - 1].text} {token.text}"], filling.entry)
-    return ""
 
 
 def _calling(clause: Clause, filling: Filling, matches: tuple[Match, ...] = (), refused: tuple[str, ...] = ()) -> Step:
