@@ -1,5 +1,6 @@
 """What holds for every message: no failure, valid arguments, no change without its verb, linear time."""
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -176,6 +177,7 @@ BOMBS: list[Callable[[int], str]] = [
 async def test_hostile_texts_of_any_length_take_bounded_time(bomb: Callable[[int], str]) -> None:
     planner = EmbeddedPlanner()
     await planner.decide(Turn(message="hello", operations=ALL), on_token=no_token)
-    started = time.process_time()
+    gc.collect()  # what other tests left is not collected while this one is timed
+    started = time.thread_time()
     await planner.decide(Turn(message=bomb(16_000), operations=ALL), on_token=no_token)
-    assert time.process_time() - started < 0.25
+    assert time.thread_time() - started < 0.25
