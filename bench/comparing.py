@@ -91,7 +91,7 @@ def ask_on_new_session(connection: Connection, sessions: Iterator[int], *, messa
 
     async def ask() -> object:
         body = {"user_id": 1, "session_id": f"s{next(sessions)}", "message": message}
-        return await connection.post("/orchestrate", body)
+        return await connection.asked("POST", "/orchestrate", body)
 
     return ask
 
