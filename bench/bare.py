@@ -11,9 +11,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from bench.load import Shot, timed_ms
 from bench.processes import ROOT, no_services
 from boot.container import utc_now
+from boot.knowledge import open_knowledge
 from boot.parts import open_parts
 from boot.settings import Settings
 from checkpoints.documents import open_documents
+from checkpoints.locks import Locks
 from checkpoints.saver import open_memory_saver, open_sqlite_saver
 from domain.conversation import Turn
 from domain.ports import Model
@@ -27,7 +29,7 @@ MESSAGE = "hello"
 async def bare_graphs(folder: Path) -> AsyncIterator[tuple[dict[str, Shot], Model]]:
     """Give a run on a new thread for every checkpointer, by its name, and the model the runs ask.
 
-    Nodes, model, policy and checkpointer are those the server has.
+    Nodes, model, knowledge base, policy and checkpointer are those the server has.
     """
     settings = Settings(
         _env_file=None,
@@ -37,11 +39,12 @@ async def bare_graphs(folder: Path) -> AsyncIterator[tuple[dict[str, Shot], Mode
     )
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_documents(folder / "documents.sqlite"))
-        parts = (await open_parts(stack, settings, database, folder, utc_now)).parts
+        knowledge = await open_knowledge(stack, settings, database, Locks(), folder, utc_now)
+        opened = await open_parts(stack, settings, database, folder, utc_now, knowledge=knowledge.retrieval)
         memory = await stack.enter_async_context(open_memory_saver())
         sqlite = await stack.enter_async_context(open_sqlite_saver(folder / "checkpoints.sqlite"))
         savers = {"none": None, "memory": memory, "SQLite": sqlite}
-        yield {name: _run(parts, saver) for name, saver in savers.items()}, parts.model
+        yield {name: _run(opened.parts, saver) for name, saver in savers.items()}, opened.parts.model
 
 
 async def model_ms(model: Model, *, runs: int) -> float:
