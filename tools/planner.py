@@ -39,7 +39,7 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user is told besides results."""
-        return tuple(note for one in self.steps for note in one.says)
+        return tuple(dict.fromkeys(note for one in self.steps for note in one.says))
 
 
 class EmbeddedPlanner:
@@ -134,16 +134,23 @@ def _steps(found: Sequence[Clause], turn: Turn, index: Index) -> list[Step]:
 
 
 def _once(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Return the steps, each call once: a second same call becomes none."""
+    """Return the steps, each call once: a second same call becomes none, which is said of a change."""
     if sum(1 for one in steps if one.call) < 2:
         return tuple(steps)
     seen: set[tuple[str, str, str]] = set()
     kept = []
     for one in steps:
         mark = signature(one.call) if one.call else None
-        kept.append(replace(one, call=None, says=()) if mark in seen else one)
+        kept.append(replace(one, call=None, says=_repeated(one)) if mark in seen else one)
         seen.update({mark} if mark else ())
     return tuple(kept)
+
+
+def _repeated(one: Step) -> tuple[str, ...]:
+    """Return what is said of a call that is left out because the message asks for the same one before."""
+    if one.entry is None or one.entry.reads:
+        return ()
+    return (f"{wording.title(one.entry)}: asked for more than once with the same values, taken as once.",)
 
 
 def _small_talk(found: Sequence[Clause]) -> str:

@@ -208,3 +208,25 @@ def test_a_list_of_texts_that_may_be_empty_is_left_empty_and_said_so() -> None:
     decision = decided("add a pet named Rex", operations=(add,))
     assert said(decision) == [("addPet", {"name": "Rex", "photoUrls": []})]
     assert decision.text == "photoUrls left empty."
+
+
+def test_a_default_that_chooses_among_the_results_is_said() -> None:
+    status = {"type": "string", "enum": ["available", "pending", "sold"], "default": "available"}
+    find = make("petstore", "GET /pet/findByStatus", "findPetsByStatus", "Finds Pets by status.", status_=status)
+    decision = decided("list all pets", operations=(find,))
+    assert said(decision) == [("findPetsByStatus", {"status": "available"})]
+    assert decision.text == "status available, the operation's default."
+    assert decided("list sold pets", operations=(find,)).text == ""
+
+
+def test_a_change_asked_for_twice_is_proposed_once_and_said_so() -> None:
+    decision = decided("refund order 1001 with $5, refund order 1001 with $5 and refund order 1001 with $5")
+    assert said(decision) == [("refundOrder", {"order_id": 1001, "amount": 5})]
+    assert decision.text.endswith(": asked for more than once with the same values, taken as once.")
+    assert decision.text.count("once.") == 1
+
+
+def test_a_question_asked_twice_is_asked_once_without_a_word() -> None:
+    decision = decided("is pet 3 available and is pet 3 sold?")
+    assert said(decision) == [("getPetById", {"petId": 3})]
+    assert decision.text == ""

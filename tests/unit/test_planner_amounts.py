@@ -72,6 +72,20 @@ NOT_UNDERSTOOD = [
     "\u2264 $50",
     "a negative amount of 50",
     "$50 minus $10",
+    "about $50",
+    "around $50",
+    "about 50",
+    "approximately 50",
+    "roughly $50",
+    "almost $50",
+    "$50 less fees",
+    "50 less fees",
+    "$50 plus tax",
+    "$50 plus $10",
+    "up to $50",
+    "at most $50",
+    "at least $50",
+    "no more than $50",
 ]
 
 

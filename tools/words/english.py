@@ -74,6 +74,12 @@ COMPARING = _words(
 TURNING = _words("minus negative less half third quarter twice thrice double triple except excluding")
 """Words that make another number of the one after them."""
 
+ROUGHLY = _words("approximately approx roughly nearly almost circa")
+"""Words that leave open which number is meant."""
+
+ROUND_ABOUT = _words("about around")
+"""The same before an amount, and something else before most other things: `tell me about 5`."""
+
 MULTIPLYING = _words(
     "hundred hundreds thousand thousands grand lakh crore m mm mn mil mio mln million millions bn billion billions tn"
     " trillion trillions dozen dozens pence penny pennies pct pc bps per each apiece times twice thrice fold half minus"

@@ -75,7 +75,7 @@ def tokens(text: str) -> tuple[Token, ...]:
         token, place = said[place], place + 1
         if token.kind == "number":
             after = _multiplying(said, place)
-            before = _turning(found)
+            before = _turning(found, token)
             if before or after or (found and _signed(text, found[-1], token)):
                 token = _odd(text, found[-before].start if before else token.start, said[place + after - 1].end)
                 del found[len(found) - before :]
@@ -84,9 +84,11 @@ def tokens(text: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
-def _turning(before: list[Token]) -> int:
+def _turning(before: list[Token], number: Token) -> int:
     """Return how many of the last words make another number of the one that follows: `minus`, `half of`, `all but`."""
     last = [token.plain for token in before[-3:]]
+    if _vague(last, number):
+        return 1
     if last[-1:] == ["but"] and english.EVERYTHING.intersection(last[-2:-1]):
         return 2
     for count in range(1, len(last) + 1):
@@ -95,6 +97,13 @@ def _turning(before: list[Token]) -> int:
         if last[-count] not in BETWEEN:
             break
     return 0
+
+
+def _vague(last: list[str], number: Token) -> bool:
+    """Tell whether the word before a number leaves open which one is meant: `roughly 5`, `about $5`, `with about 5`."""
+    word, beyond = last[-1] if last else "", last[-2] if len(last) > 1 else ""
+    told = number.unit == "money" or beyond in english.PREPOSITIONS
+    return word in english.ROUGHLY or (word in english.ROUND_ABOUT and told)
 
 
 def _signed(text: str, before: Token, number: Token) -> bool:
@@ -110,10 +119,21 @@ def _multiplying(said: list[Token], place: int) -> int:
     for phrase in MULTIPLYING_PHRASES:
         if tuple(token.plain for token in said[place : place + len(phrase)]) == phrase:
             return len(phrase)
+    if _reckoned(said[place - 1 : place + 2]):
+        return 1
     count = 0
     while place + count < len(said) and said[place + count].plain in english.MULTIPLYING:
         count += 1
     return count
+
+
+def _reckoned(said: list[Token]) -> bool:
+    """Tell whether something is still to be added or taken off: `$50 less fees`, `$50 plus tax`."""
+    number, sign, after = (*said, None, None)[:3]
+    if number is None or sign is None:
+        return False
+    less = sign.plain == "less" and not (after and after.plain == "than")
+    return less or (sign.plain == "plus" and number.unit == "money")
 
 
 def _odd(text: str, start: int, end: int) -> Token:

@@ -43,7 +43,9 @@ def _supposed(filling: Filling) -> None:
     creates = filling.entry.operation.method.upper() == "POST" and bool(filling.used)
     for parameter in filling.missing:
         if "default" in parameter.schema:
-            filling.arguments[parameter.name] = parameter.schema["default"]
+            default = filling.arguments[parameter.name] = parameter.schema["default"]
+            if parameter.values:  # it chooses among the results
+                filling.notes.append(f"{parameter.name} {default}, the operation's default.")
         elif creates and parameter.place == "body" and _may_be_empty(parameter) and parameter.takes([]):
             filling.arguments[parameter.name] = []
             filling.notes.append(f"{parameter.name} left empty.")
