@@ -210,11 +210,14 @@ def test_a_list_of_texts_that_may_be_empty_is_left_empty_and_said_so() -> None:
     assert decision.text == "photoUrls left empty."
 
 
-def test_a_default_that_chooses_among_the_results_is_said() -> None:
+@pytest.mark.parametrize("required", [True, False])
+def test_a_default_that_chooses_among_the_results_is_said(required: bool) -> None:
     status = {"type": "string", "enum": ["available", "pending", "sold"], "default": "available"}
-    find = make("petstore", "GET /pet/findByStatus", "findPetsByStatus", "Finds Pets by status.", status_=status)
+    sort = {"type": "string", "enum": ["asc", "desc"], "default": "asc"}
+    given = {"status_" if required else "status": status, "sort": sort}
+    find = make("petstore", "GET /pet/findByStatus", "findPetsByStatus", "Finds Pets by status.", **given)
     decision = decided("list all pets", operations=(find,))
-    assert said(decision) == [("findPetsByStatus", {"status": "available"})]
+    assert said(decision) == [("findPetsByStatus", {"status": "available"} if required else {})]
     assert decision.text == "status available, the operation's default."
     assert decided("list sold pets", operations=(find,)).text == ""
 

@@ -11,6 +11,9 @@ from tools.words.values import Filling, Option, fill_numbers, fitted
 
 LINKS = frozenset({"of", "is", "=", ":", "to", "as", "set", "the", "a"})
 ABOUT = frozenset({"about", "containing", "matching", "mentioning", "like"})
+ARRANGING = english.stems(frozenset({"sort", "sorting", "order", "ordering", "direction", "format", "page"}))
+"""What names an argument that puts results in order rather than choosing among them."""
+
 REFUSED = frozenset({"not", "non", "except", "without", "no"})
 CURRENCIES = {"usd": "usd", "eur": "eur", "gbp": "gbp", "chf": "chf", "€": "eur", "£": "gbp", "euro": "eur"}
 
@@ -40,15 +43,24 @@ def _supposed(filling: Filling) -> None:
     That is its defaults, and, where other words already describe a new thing, no entries for a plain list that may be
     empty: `add a pet named Rex` names no photos.
     """
+    if filling.entry.lists:
+        filling.notes.extend(_chosen_by_default(filling))
     creates = filling.entry.operation.method.upper() == "POST" and bool(filling.used)
     for parameter in filling.missing:
         if "default" in parameter.schema:
-            default = filling.arguments[parameter.name] = parameter.schema["default"]
-            if parameter.values:  # it chooses among the results
-                filling.notes.append(f"{parameter.name} {default}, the operation's default.")
+            filling.arguments[parameter.name] = parameter.schema["default"]
         elif creates and parameter.place == "body" and _may_be_empty(parameter) and parameter.takes([]):
             filling.arguments[parameter.name] = []
             filling.notes.append(f"{parameter.name} left empty.")
+
+
+def _chosen_by_default(filling: Filling) -> list[str]:
+    """Return what is said of listed values that choose among the results although nobody asked for them."""
+    return [
+        f"{one.name} {one.schema['default']}, the operation's default."
+        for one in filling.open()
+        if one.values and one.schema.get("default") is not None and one.words.isdisjoint(ARRANGING)
+    ]
 
 
 def _may_be_empty(parameter: Parameter) -> bool:
