@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any, Self
 
+CLOSED = "The server closed the connection."
+
 
 class Refused(Exception):
     """The server answered something else than was expected."""
@@ -40,6 +42,8 @@ class Connection:
         """Return the answer's body as it came; raises `Refused` for another status than the expected."""
         content = json.dumps(body).encode() if body else b""
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+        if self._transport.is_closing():
+            raise ConnectionResetError(CLOSED)
         answer = self._answers.next()
         self._transport.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         status, found = await answer
@@ -73,7 +77,7 @@ class _Answers(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waiting and not self._waiting.done():
-            self._waiting.set_exception(exc or ConnectionResetError("The server closed the connection."))
+            self._waiting.set_exception(exc or ConnectionResetError(CLOSED))
 
 
 def _read(answer: bytes) -> dict[str, Any]:
