@@ -222,7 +222,7 @@ def reply(turn: Turn, plan: Plan, index: Index) -> str:
     Where another model proposed some of the actions, the plan is not what was done, and its notes are left out.
     """
     if not turn.done:
-        return wording.bounded(plan.text or "\n".join(dict.fromkeys(plan.notes)))
+        return wording.bounded(plan.text or "\n".join(plan.notes))
     mine = {(one.call.service, one.call.operation) for one in plan.steps if one.call}
     own = all((one.action.service, one.action.operation) in mine for one in turn.done)
     return report(turn.done, [_asked(one, plan, index) for one in turn.done], plan.notes if own else ())

@@ -78,6 +78,7 @@ NOT_UNDERSTOOD = [
     "approximately 50",
     "roughly $50",
     "almost $50",
+    "roughly a $50",
     "$50 less fees",
     "50 less fees",
     "$50 plus tax",

@@ -71,11 +71,11 @@ COMPARING = _words(
     " greater higher larger bigger older later longer most least maximum minimum max min between since until till after"
     " newer before through starting ending"
 )
-TURNING = _words("minus negative less half third quarter twice thrice double triple except excluding")
-"""Words that make another number of the one after them."""
-
-ROUGHLY = _words("approximately approx roughly nearly almost circa")
-"""Words that leave open which number is meant."""
+TURNING = _words(
+    "minus negative less half third quarter twice thrice double triple except excluding"
+    " approximately approx roughly nearly almost circa"
+)
+"""Words that make another number of the one after them, or leave open which one is meant."""
 
 ROUND_ABOUT = _words("about around")
 """The same before an amount, and something else before most other things: `tell me about 5`."""

@@ -39,6 +39,9 @@ GROUPED_BY_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 DASH = re.compile(r"[-\u2010-\u2015\u2212\ufe63\uff0d]")
 ROUGH = "~\u2248\u2264\u2265\u00b1\u00d7\u00f7"
 CURRENCIES = frozenset({"usd", "eur", "gbp", "chf"})
+MONEY = CURRENCIES | {"dol", "pou"}
+"""How words for money begin."""
+
 MINUS = ("-", "\u2212")
 PERCENT = ("%", "percent")
 CENTS = ("¢", "cent", "cents")
@@ -85,11 +88,15 @@ def tokens(text: str) -> tuple[Token, ...]:
 
 
 def _turning(before: list[Token], number: Token) -> int:
-    """Return how many of the last words make another number of the one that follows: `minus`, `half of`, `all but`."""
+    """Return how many of the last words make another number of the one that follows: `minus`, `half of`, `all but`.
+
+    Or leave open which one is meant: `roughly 5`, `about $5`, `with about 5`.
+    """
     last = [token.plain for token in before[-3:]]
-    if _vague(last, number):
+    word, beyond = last[-1:], last[-2:-1]
+    if english.ROUND_ABOUT.intersection(word) and (number.unit == "money" or english.PREPOSITIONS.intersection(beyond)):
         return 1
-    if last[-1:] == ["but"] and english.EVERYTHING.intersection(last[-2:-1]):
+    if word == ["but"] and english.EVERYTHING.intersection(beyond):
         return 2
     for count in range(1, len(last) + 1):
         if last[-count] in english.TURNING:
@@ -97,13 +104,6 @@ def _turning(before: list[Token], number: Token) -> int:
         if last[-count] not in BETWEEN:
             break
     return 0
-
-
-def _vague(last: list[str], number: Token) -> bool:
-    """Tell whether the word before a number leaves open which one is meant: `roughly 5`, `about $5`, `with about 5`."""
-    word, beyond = last[-1] if last else "", last[-2] if len(last) > 1 else ""
-    told = number.unit == "money" or beyond in english.PREPOSITIONS
-    return word in english.ROUGHLY or (word in english.ROUND_ABOUT and told)
 
 
 def _signed(text: str, before: Token, number: Token) -> bool:
@@ -119,7 +119,7 @@ def _multiplying(said: list[Token], place: int) -> int:
     for phrase in MULTIPLYING_PHRASES:
         if tuple(token.plain for token in said[place : place + len(phrase)]) == phrase:
             return len(phrase)
-    if _reckoned(said[place - 1 : place + 2]):
+    if _reckoned(said[place - 1], said[place : place + 2]):
         return 1
     count = 0
     while place + count < len(said) and said[place + count].plain in english.MULTIPLYING:
@@ -127,13 +127,12 @@ def _multiplying(said: list[Token], place: int) -> int:
     return count
 
 
-def _reckoned(said: list[Token]) -> bool:
+def _reckoned(number: Token, rest: list[Token]) -> bool:
     """Tell whether something is still to be added or taken off: `$50 less fees`, `$50 plus tax`."""
-    number, sign, after = (*said, None, None)[:3]
-    if number is None or sign is None:
-        return False
-    less = sign.plain == "less" and not (after and after.plain == "than")
-    return less or (sign.plain == "plus" and number.unit == "money")
+    following = [token.plain for token in rest]
+    if following[:1] == ["less"]:
+        return following[1:] != ["than"]
+    return following[:1] == ["plus"] and number.unit == "money"
 
 
 def _odd(text: str, start: int, end: int) -> Token:
@@ -176,8 +175,9 @@ def _word(text: str, start: int, end: int) -> Token:
 def _number(match: re.Match[str]) -> Token:
     digits = match.group("digits")
     tail = (match.group("tail") or "").strip().lower()
-    cents, known = tail in CENTS, tail in {"", "k", *PERCENT} or _names_money(tail)
-    unit = "percent" if tail in PERCENT else "money" if match.group("currency") or _names_money(tail) or cents else ""
+    cents, named = tail in CENTS, _names_money(tail)
+    known = named or tail in {"", "k", *PERCENT}
+    unit = "percent" if tail in PERCENT else "money" if match.group("currency") or named or cents else ""
     start, end, sign = match.start(), match.end(), match.group("sign")
     if not known and not unit:
         return Token("identifier", match.group(), match.group().lower(), value=match.group(), start=start, end=end)
@@ -200,7 +200,7 @@ def _of_cents(value: int | float | None) -> int | float | None:
 
 
 def _names_money(tail: str) -> bool:
-    return tail[:3] in CURRENCIES | {"dol", "pou"} or tail in {"$", "€", "£", "¥"}
+    return tail[:3] in MONEY or tail in {"$", "€", "£", "¥"}
 
 
 def exact(digits: str, *, money: bool, thousands: bool = False) -> int | float | None:

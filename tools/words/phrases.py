@@ -15,6 +15,9 @@ ARRANGING = english.stems(frozenset({"sort", "sorting", "order", "ordering", "di
 """What names an argument that puts results in order rather than choosing among them."""
 
 REFUSED = frozenset({"not", "non", "except", "without", "no"})
+SMALL = english.STOP_WORDS | english.PREPOSITIONS | english.FACTS | english.NEGATIONS | english.FILLERS | REFUSED
+"""Words that are no value of anything."""
+
 CURRENCIES = {"usd": "usd", "eur": "eur", "gbp": "gbp", "chf": "chf", "€": "eur", "£": "gbp", "euro": "eur"}
 
 
@@ -33,8 +36,17 @@ def fill(entry: Entry, clause: Clause, index: Index, found: tuple[Literal, ...])
     _reason(filling)
     _answered(filling)
     _currency(filling)
+    _chosen_by_default(filling)
     _supposed(filling)
     return filling
+
+
+def _chosen_by_default(filling: Filling) -> None:
+    """Tell of listed values that choose among the results although nobody asked for them."""
+    for parameter in filling.open() if filling.entry.lists else ():
+        default = parameter.schema.get("default")
+        if parameter.values and default is not None and parameter.words.isdisjoint(ARRANGING):
+            filling.notes.append(f"{parameter.name} {default}, the operation's default.")
 
 
 def _supposed(filling: Filling) -> None:
@@ -43,8 +55,6 @@ def _supposed(filling: Filling) -> None:
     That is its defaults, and, where other words already describe a new thing, no entries for a plain list that may be
     empty: `add a pet named Rex` names no photos.
     """
-    if filling.entry.lists:
-        filling.notes.extend(_chosen_by_default(filling))
     creates = filling.entry.operation.method.upper() == "POST" and bool(filling.used)
     for parameter in filling.missing:
         if "default" in parameter.schema:
@@ -52,15 +62,6 @@ def _supposed(filling: Filling) -> None:
         elif creates and parameter.place == "body" and _may_be_empty(parameter) and parameter.takes([]):
             filling.arguments[parameter.name] = []
             filling.notes.append(f"{parameter.name} left empty.")
-
-
-def _chosen_by_default(filling: Filling) -> list[str]:
-    """Return what is said of listed values that choose among the results although nobody asked for them."""
-    return [
-        f"{one.name} {one.schema['default']}, the operation's default."
-        for one in filling.open()
-        if one.values and one.schema.get("default") is not None and one.words.isdisjoint(ARRANGING)
-    ]
 
 
 def _may_be_empty(parameter: Parameter) -> bool:
@@ -220,9 +221,7 @@ def _could_be_value(said: tuple[Token, ...], place: int, index: Index) -> bool:
     token = said[place]
     if token.kind != "word" or said[place - 1].plain in {":", "="}:
         return token.kind != "mark"
-    small = english.STOP_WORDS | english.PREPOSITIONS | english.FACTS | english.NEGATIONS | REFUSED
-    plain = token.plain in small or token.plain in english.FILLERS
-    return not plain and index.nouns.isdisjoint(token.stems)
+    return token.plain not in SMALL and index.nouns.isdisjoint(token.stems)
 
 
 def _described(filling: Filling, index: Index) -> None:

@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 def report(done: Sequence[Done], asked: Sequence[Asked], notes: Sequence[str]) -> str:
     """Return the reply to a run's actions in the order proposed, and the notes after them."""
-    tail = "\n".join(dict.fromkeys(notes))
+    tail = "\n".join(notes)
     budget = max(200, (MOST_CHARS - len(tail[:800]) - 2 * len(done)) // max(1, len(done)))
     told = [bounded(_told(one, question, budget), budget) for one, question in zip(done, asked, strict=True)]
     return bounded("\n".join(filter(None, [*told, bounded(tail, 800)])))

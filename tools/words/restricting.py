@@ -11,6 +11,7 @@ from tools.words.values import Filling, fitted
 EXCLUDING = REFUSED | english.NEGATIONS | frozenset({"excluding", "besides", "excludes", "lacking"})
 EXCLUDING_PHRASES = frozenset({("other", "than"), ("rather", "than"), ("apart", "from"), ("instead", "of")})
 EVERYTHING = english.EVERYTHING | {"every"}
+PASSED = english.STOP_WORDS | english.COMPARING | english.READ_VERBS
 ALTERNATIVE = frozenset({"or", "nor"})
 NO_ALTERNATIVE = frozenset({"not", "no", "so", "something", "anything", "what", "else"})
 """What after `or` makes it mean nothing."""
@@ -78,7 +79,7 @@ def _everything(said: tuple[Token, ...], place: int) -> bool:
 def _passed(token: Token, parameter: Parameter) -> bool:
     """Tell whether a word may stand between `not` and the value it is about."""
     named = bool(token.stems) and parameter.words.issuperset(token.stems)
-    return named or token.plain in english.STOP_WORDS | english.COMPARING | english.READ_VERBS
+    return named or token.plain in PASSED
 
 
 def _harmless(filling: Filling, position: int, place: int) -> bool:
